@@ -1,0 +1,122 @@
+use std::time::{Duration, Instant};
+
+use nix::libc;
+
+use crate::sys;
+
+/// When a blocking operation gives up, on the monotonic clock.
+///
+/// Every `op_timeout(Duration)` of these crates computes a deadline once and waits on that, so that interruptions and
+/// spurious wake-ups never make a wait longer. A duration too long for [`Instant`] means "for ever".
+///
+/// # Examples
+///
+/// ```
+/// use mp_os::Deadline;
+/// use std::time::Duration;
+///
+/// assert!(Deadline::after(Duration::MAX).remaining().is_none(), "overflow waits for ever");
+/// assert!(Deadline::after(Duration::ZERO).is_past());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(
+    /// `None` waits for ever.
+    Option<Instant>,
+);
+
+impl Deadline {
+    /// Waits for ever.
+    pub const fn never() -> Self {
+        Self(None)
+    }
+
+    /// Gives up at `instant`.
+    pub const fn at(instant: Instant) -> Self {
+        Self(Some(instant))
+    }
+
+    /// Gives up when `timeout` has passed from now; never, where that is beyond what [`Instant`] can express.
+    pub fn after(timeout: Duration) -> Self {
+        Self(Instant::now().checked_add(timeout))
+    }
+
+    /// The earlier of this deadline and `limit` from now: one slice of a wait that re-checks its condition.
+    #[must_use]
+    pub fn or_after(self, limit: Duration) -> Self {
+        let slice = Self::after(limit);
+        match (self.0, slice.0) {
+            (Some(own), Some(end)) => Self(Some(own.min(end))),
+            (own, end) => Self(own.or(end)),
+        }
+    }
+
+    /// The instant at which this deadline passes; `None` if it never does.
+    pub const fn instant(self) -> Option<Instant> {
+        self.0
+    }
+
+    /// The time left, zero once the deadline has passed; `None` waits for ever.
+    pub fn remaining(self) -> Option<Duration> {
+        self.0.map(|instant| instant.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the deadline has passed.
+    pub fn is_past(self) -> bool {
+        self.0.is_some_and(|instant| instant <= Instant::now())
+    }
+
+    /// This deadline as an absolute `CLOCK_MONOTONIC` time, for the calls that take one; `None` waits for ever.
+    pub fn to_monotonic(self) -> Option<libc::timespec> {
+        // The clock is read after the remaining time was computed, so the result is never early.
+        self.remaining().map(|left| sys::monotonic_now().saturating_add(left)).map(timespec)
+    }
+
+    /// This deadline as an absolute `CLOCK_REALTIME` time, for the calls that know no other clock (`mq_timedsend`).
+    ///
+    /// A step of the wall clock during the wait moves it, so callers wait in slices and check the deadline themselves.
+    pub fn to_realtime(self) -> Option<libc::timespec> {
+        self.remaining().map(|left| sys::realtime_now().saturating_add(left)).map(timespec)
+    }
+
+    /// The time left as a relative `timespec`, rounded down to a nanosecond; `None` waits for ever.
+    pub fn to_relative(self) -> Option<libc::timespec> {
+        self.remaining().map(timespec)
+    }
+}
+
+fn timespec(duration: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: duration.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_never_outlast_the_deadline() {
+        let soon = Deadline::after(Duration::from_millis(1));
+        assert_eq!(soon.or_after(Duration::from_secs(9)), soon);
+        let slice = Deadline::never().or_after(Duration::from_millis(5));
+        assert!(slice.remaining().unwrap() <= Duration::from_millis(5));
+        assert_eq!(Deadline::never().or_after(Duration::MAX), Deadline::never());
+    }
+
+    #[test]
+    fn absolute_times_are_never_early() {
+        let before = sys::monotonic_now();
+        let time = Deadline::after(Duration::from_secs(3)).to_monotonic().unwrap();
+        let time = Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap());
+        assert!(time >= before + Duration::from_secs(3) - Duration::from_nanos(1_000));
+        assert!(Deadline::never().to_monotonic().is_none());
+    }
+
+    #[test]
+    fn a_far_deadline_saturates() {
+        let centuries = Duration::from_secs(u64::MAX / 4);
+        let deadline = Deadline::after(centuries);
+        assert!(deadline.to_monotonic().is_none_or(|time| time.tv_sec > 0));
+    }
+}

@@ -1,0 +1,49 @@
+//! What two or more of the `mp-*` crates need of the operating system.
+//!
+//! You probably want one of the crates above this one: they re-export the types of this crate that appear in their
+//! signatures (`mp_pipe::Error` *is* [`mp_os::Error`](Error)), so that `?` composes across them.
+//!
+//! ```
+//! use mp_os::{Deadline, Error};
+//! use std::{io, time::Duration};
+//!
+//! let error = Error::new("open", "shared memory `/x`", io::Error::from_raw_os_error(2));
+//! assert_eq!(error.to_string(), "failed to open shared memory `/x`: No such file or directory (os error 2)");
+//!
+//! let deadline = Deadline::after(Duration::from_millis(20));
+//! assert!(deadline.remaining().unwrap() <= Duration::from_millis(20));
+//! ```
+//!
+//! | module or type | what it is |
+//! |---|---|
+//! | [`Error`], [`TryError`], [`TimeoutError`] | one opaque OS error naming verb and object; the two expected outcomes of waiting |
+//! | [`Deadline`] | when to give up, on the monotonic clock |
+//! | [`poll`] | wait for readiness of one or many descriptors, EINTR-proof |
+//! | [`PidFd`] | a process that cannot be confused with another one |
+//! | [`ObjectName`] | the validated name of a POSIX shared memory object, message queue or semaphore |
+//! | [`sysv`] | keys and ownership of System V objects |
+//! | `transfer` (feature `serde`) | file descriptors inside serde messages |
+//! | [`cvt`], [`retry`] | from C return values to [`std::io::Result`] |
+//!
+//! What this crate does *not* do: anything that only one crate needs. That lives with its user.
+
+#![deny(unsafe_code)]
+
+mod cvt;
+mod deadline;
+mod error;
+mod name;
+mod pidfd;
+pub mod poll;
+mod sys;
+pub mod sysv;
+#[cfg(feature = "serde")]
+pub mod transfer;
+
+pub use crate::{
+    cvt::{cvt, retry},
+    deadline::Deadline,
+    error::{Error, Result, TimeoutError, TryError},
+    name::ObjectName,
+    pidfd::PidFd,
+};

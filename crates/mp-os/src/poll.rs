@@ -1,0 +1,125 @@
+//! Waiting for readiness of file descriptors, until a deadline and whatever signals arrive.
+//!
+//! Readiness includes hang-up and error: the operation that follows reports them, so a peer's death ends a wait.
+
+use std::{io, os::fd::BorrowedFd};
+
+use nix::poll::{PollFd, PollFlags};
+
+use crate::{Deadline, sys};
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Data, a connection, an exit (of a pidfd), end of file or an error.
+    Readable,
+    /// Room to write, or an error.
+    Writable,
+}
+
+/// `ppoll(2)` on one descriptor: true once `fd` is ready, false when `deadline` has passed first.
+///
+/// # Errors
+///
+/// What `ppoll(2)` fails with; [`InvalidInput`](io::ErrorKind::InvalidInput) (`EBADF`) for a closed descriptor.
+///
+/// # Examples
+///
+/// ```
+/// use mp_os::{Deadline, poll};
+/// use std::{io::Write, os::fd::AsFd, time::Duration};
+///
+/// let (reader, mut writer) = std::io::pipe()?;
+/// let soon = Deadline::after(Duration::from_millis(1));
+/// assert!(!poll::wait(reader.as_fd(), poll::Interest::Readable, soon)?);
+/// writer.write_all(b"x")?;
+/// assert!(poll::wait(reader.as_fd(), poll::Interest::Readable, Deadline::never())?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn wait(fd: BorrowedFd<'_>, interest: Interest, deadline: Deadline) -> io::Result<bool> {
+    let mut fds = [poll_fd(fd, interest)];
+    Ok(poll(&mut fds, deadline)? > 0)
+}
+
+/// `ppoll(2)` on many descriptors: the indexes of those that are ready, none when `deadline` has passed first.
+///
+/// # Errors
+///
+/// As for [`wait`].
+pub fn wait_many(fds: &[(BorrowedFd<'_>, Interest)], deadline: Deadline) -> io::Result<Vec<usize>> {
+    let mut polled: Vec<_> = fds.iter().map(|&(fd, interest)| poll_fd(fd, interest)).collect();
+    if poll(&mut polled, deadline)? == 0 {
+        return Ok(Vec::new());
+    }
+    Ok(polled
+        .iter()
+        .enumerate()
+        .filter(|(_, fd)| fd.any() == Some(true))
+        .map(|(index, _)| index)
+        .collect())
+}
+
+fn poll_fd(fd: BorrowedFd<'_>, interest: Interest) -> PollFd<'_> {
+    let flags = match interest {
+        Interest::Readable => PollFlags::POLLIN,
+        Interest::Writable => PollFlags::POLLOUT,
+    };
+    PollFd::new(fd, flags)
+}
+
+/// The number of ready descriptors, zero when `deadline` has passed.
+fn poll(fds: &mut [PollFd<'_>], deadline: Deadline) -> io::Result<usize> {
+    loop {
+        match sys::ppoll(fds, deadline.to_relative()) {
+            // A timer of the kernel counts from its own clock reading: look again rather than be early.
+            Ok(0) if !deadline.is_past() => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(_)
+                if fds
+                    .iter()
+                    .any(|fd| fd.revents().is_some_and(|r| r.contains(PollFlags::POLLNVAL))) =>
+            {
+                return Err(io::Error::from_raw_os_error(nix::libc::EBADF));
+            }
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        os::fd::AsFd,
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_never_early() {
+        let (reader, _writer) = io::pipe().unwrap();
+        for micros in [0, 1, 300, 1_500] {
+            let start = Instant::now();
+            let timeout = Duration::from_micros(micros);
+            assert!(!wait(reader.as_fd(), Interest::Readable, Deadline::after(timeout)).unwrap());
+            assert!(start.elapsed() >= timeout);
+        }
+    }
+
+    #[test]
+    fn a_closed_peer_ends_the_wait() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(writer);
+        assert!(wait(reader.as_fd(), Interest::Readable, Deadline::never()).unwrap());
+    }
+
+    #[test]
+    fn the_ready_ones_of_many_are_named() {
+        let (quiet, _keep) = io::pipe().unwrap();
+        let (closed, writer) = io::pipe().unwrap();
+        drop(writer);
+        let fds = [(quiet.as_fd(), Interest::Readable), (closed.as_fd(), Interest::Readable)];
+        assert_eq!(wait_many(&fds, Deadline::never()).unwrap(), [1]);
+        assert!(wait_many(&fds[..1], Deadline::after(Duration::ZERO)).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,125 @@
+//! What System V message queues, semaphore sets and shared memory segments have in common.
+
+use std::{fmt, path::Path};
+
+use nix::libc;
+
+use crate::{Error, Result, sys};
+
+/// The key by which unrelated programs find the same System V object: `key_t`.
+///
+/// # Examples
+///
+/// ```
+/// use mp_os::sysv::Key;
+///
+/// let key = Key::from_path("/tmp", 7)?;
+/// assert_eq!(key, Key::from_path("/tmp", 7)?);
+/// assert_ne!(key, Key::PRIVATE);
+/// # Ok::<(), mp_os::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key(libc::key_t);
+
+impl Key {
+    /// `IPC_PRIVATE`: always a new object, which others find by its identifier only.
+    pub const PRIVATE: Self = Self(libc::IPC_PRIVATE);
+
+    /// A key that programs have agreed on. Zero is [`PRIVATE`](Self::PRIVATE).
+    pub const fn new(key: i32) -> Self {
+        Self(key)
+    }
+
+    /// `ftok(3)`—A key from an existing file and a number that is not zero.
+    ///
+    /// Only 8 bits of `project`, 8 of the device and 16 of the inode take part: two files can give one key, and a file
+    /// made anew gives another. Keep the file, and check what is found under the key.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](std::io::ErrorKind::NotFound) or another error of `stat(2)` on `path`;
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) where `project` is zero or `path` holds a NUL.
+    #[doc(alias = "ftok")]
+    pub fn from_path(path: impl AsRef<Path>, project: u8) -> Result<Self> {
+        let path = path.as_ref();
+        let object = || format!("System V key of `{}`", path.display());
+        if project == 0 {
+            return Err(Error::invalid_input("make", object(), "the project number is zero"));
+        }
+        sys::ftok(path, project).map(Self).map_err(|error| Error::new("make", object(), error))
+    }
+
+    /// The number itself.
+    pub const fn as_raw(self) -> i32 {
+        self.0
+    }
+
+    /// Whether this is [`PRIVATE`](Self::PRIVATE).
+    pub const fn is_private(self) -> bool {
+        self.0 == libc::IPC_PRIVATE
+    }
+}
+
+/// As `ipcs(1)` shows it.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#010x}", self.0)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
+    }
+}
+
+/// Who owns a System V object and who may use it: `struct ipc_perm`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Permissions {
+    /// The key it was created with.
+    pub key: Key,
+    /// The owner's user id.
+    pub uid: u32,
+    /// The owner's group id.
+    pub gid: u32,
+    /// The creator's user id.
+    pub creator_uid: u32,
+    /// The creator's group id.
+    pub creator_gid: u32,
+    /// The nine permission bits.
+    pub mode: u32,
+}
+
+impl From<&libc::ipc_perm> for Permissions {
+    fn from(perm: &libc::ipc_perm) -> Self {
+        Self {
+            key: Key(perm.__key),
+            uid: perm.uid,
+            gid: perm.gid,
+            creator_uid: perm.cuid,
+            creator_gid: perm.cgid,
+            mode: u32::from(perm.mode) & 0o777,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_from_files_that_exist() {
+        let error = Key::from_path("/nowhere/at/all", 1).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("`/nowhere/at/all`"), "{error}");
+        assert_eq!(Key::from_path("/", 0).unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+        assert_ne!(Key::from_path("/", 1).unwrap(), Key::from_path("/", 2).unwrap());
+    }
+
+    #[test]
+    fn keys_look_as_in_ipcs() {
+        assert_eq!(Key::new(0x1234).to_string(), "0x00001234");
+        assert!(Key::PRIVATE.is_private());
+    }
+}
