@@ -142,7 +142,7 @@ pub(crate) fn verify(fd: &OwnedFd, seals: SealFlag) -> Result<u64> {
         return refuse("the descriptor is not a file".to_owned());
     }
     let found = fcntl(fd.as_fd(), FcntlArg::F_GET_SEALS)
-        .map_or(SealFlag::empty(), |bits| SealFlag::from_bits_retain(bits));
+        .map_or(SealFlag::empty(), SealFlag::from_bits_retain);
     let missing = seals - found;
     if !missing.is_empty() {
         return refuse(format!("it lacks the seals {missing:?}"));
