@@ -77,6 +77,11 @@ pub fn export(fd: BorrowedFd<'_>) -> Result<u32, TransferError> {
     })
 }
 
+/// The number of descriptors that the enclosing [`collect`] scope has so far; zero outside a scope.
+pub fn collected() -> usize {
+    OUTGOING.with_borrow(|table| table.as_ref().map_or(0, Vec::len))
+}
+
 /// Takes the descriptor at `index` out of the enclosing [`provide`] scope.
 ///
 /// # Errors
@@ -210,6 +215,7 @@ mod tests {
             assert!(panicked.is_err());
             let (index, fds) = collect(|| export(null.as_fd()).unwrap());
             assert_eq!((index, fds.len()), (0, 1));
+            assert_eq!(collected(), 1);
             export(null.as_fd()).unwrap()
         });
         assert_eq!((inner, outer.len()), (1, 2));
