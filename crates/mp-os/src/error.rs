@@ -186,6 +186,28 @@ macro_rules! outcome {
 outcome!(TryError, WouldBlock, "the operation would block", WouldBlock);
 outcome!(TimeoutError, TimedOut, "the deadline passed", TimedOut);
 
+/// For a `try_` form that is the waiting one with a deadline in the past.
+impl From<TimeoutError> for TryError {
+    fn from(outcome: TimeoutError) -> Self {
+        match outcome {
+            TimeoutError::TimedOut => Self::WouldBlock,
+            TimeoutError::Os(error) => Self::Os(error),
+        }
+    }
+}
+
+/// For a form without a deadline that is the one with [`Deadline::never`](crate::Deadline::never).
+impl From<TimeoutError> for Error {
+    fn from(outcome: TimeoutError) -> Self {
+        match outcome {
+            TimeoutError::TimedOut => {
+                Self::new("finish", "operation", io::ErrorKind::TimedOut.into())
+            }
+            TimeoutError::Os(error) => error,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@
 //! |---|---|
 //! | [`Error`], [`TryError`], [`TimeoutError`] | one opaque OS error naming verb and object; the two expected outcomes of waiting |
 //! | [`Deadline`] | when to give up, on the monotonic clock |
+//! | [`family!`] | the four forms of a blocking method, from the one that takes a deadline |
 //! | [`poll`] | wait for readiness of one or many descriptors, EINTR-proof |
 //! | [`PidFd`] | a process that cannot be confused with another one |
 //! | [`ObjectName`] | the validated name of a POSIX shared memory object, message queue or semaphore |
@@ -29,9 +30,13 @@
 
 #![deny(unsafe_code)]
 
+// The docs that `family!` writes say `mp_os::`, in this crate too.
+extern crate self as mp_os;
+
 mod cvt;
 mod deadline;
 mod error;
+mod family;
 mod name;
 mod pidfd;
 pub mod poll;

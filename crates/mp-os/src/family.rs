@@ -1,0 +1,87 @@
+/// Writes the four forms of a blocking method from the one that takes a [`Deadline`](crate::Deadline).
+///
+/// `fn send, try_send, send_timeout, send_deadline(self: &Self, bytes: &[u8]) -> usize = send_until;` makes the four
+/// methods named, each a call of `send_until(&self, bytes: &[u8], deadline: Deadline) -> Result<usize, TimeoutError>`.
+/// Docs and attributes before `fn` go to the first; the other three refer to it and to its `# Errors` section.
+///
+/// # Examples
+///
+/// ```
+/// use mp_os::{Deadline, Error, TimeoutError, TryError, poll};
+/// use std::os::fd::{AsFd, OwnedFd};
+///
+/// struct Signal(OwnedFd);
+///
+/// impl Signal {
+///     mp_os::family! {
+///         /// Waits until something can be read.
+///         ///
+///         /// # Errors
+///         ///
+///         /// What `ppoll(2)` fails with.
+///         pub fn wait, try_wait, wait_timeout, wait_deadline(self: &Self) -> () = wait_until;
+///     }
+///
+///     fn wait_until(&self, deadline: Deadline) -> Result<(), TimeoutError> {
+///         match poll::wait(self.0.as_fd(), poll::Interest::Readable, deadline) {
+///             Ok(true) => Ok(()),
+///             Ok(false) => Err(TimeoutError::TimedOut),
+///             Err(error) => Err(Error::new("wait for", "signal", error).into()),
+///         }
+///     }
+/// }
+///
+/// let (reader, writer) = std::io::pipe()?;
+/// let signal = Signal(reader.into());
+/// assert!(matches!(signal.try_wait(), Err(TryError::WouldBlock)));
+/// drop(writer);
+/// signal.wait()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[macro_export]
+macro_rules! family {
+    ($(
+        $(#[$attribute:meta])*
+        $visibility:vis fn $operation:ident, $try_form:ident, $timeout_form:ident, $deadline_form:ident
+            ($self:ident: $receiver:ty $(, $argument:ident: $type:ty)*) -> $output:ty = $until:ident;
+    )+) => {$(
+        $(#[$attribute])*
+        $visibility fn $operation($self: $receiver $(, $argument: $type)*) -> $crate::Result<$output> {
+            Ok($self.$until($($argument,)* $crate::Deadline::never())?)
+        }
+
+        #[doc = concat!("[`", stringify!($operation), "`](Self::", stringify!($operation), ") without waiting.")]
+        ///
+        /// # Errors
+        ///
+        /// [`WouldBlock`](mp_os::TryError::WouldBlock) where it would have to wait; otherwise as there.
+        $visibility fn $try_form(
+            $self: $receiver $(, $argument: $type)*
+        ) -> $crate::Result<$output, $crate::TryError> {
+            let at_once = $crate::Deadline::after(::core::time::Duration::ZERO);
+            Ok($self.$until($($argument,)* at_once)?)
+        }
+
+        #[doc = concat!("[`", stringify!($operation), "`](Self::", stringify!($operation), ") for at most `timeout`.")]
+        ///
+        /// # Errors
+        ///
+        /// [`TimedOut`](mp_os::TimeoutError::TimedOut) when `timeout` has passed first; otherwise as there.
+        $visibility fn $timeout_form(
+            $self: $receiver $(, $argument: $type)*, timeout: ::core::time::Duration
+        ) -> $crate::Result<$output, $crate::TimeoutError> {
+            $self.$until($($argument,)* $crate::Deadline::after(timeout))
+        }
+
+        #[doc = concat!("[`", stringify!($operation), "`](Self::", stringify!($operation), ") until `deadline` at the latest.")]
+        ///
+        /// # Errors
+        ///
+        /// [`TimedOut`](mp_os::TimeoutError::TimedOut) when `deadline` has passed first; otherwise as there.
+        $visibility fn $deadline_form(
+            $self: $receiver $(, $argument: $type)*, deadline: ::std::time::Instant
+        ) -> $crate::Result<$output, $crate::TimeoutError> {
+            $self.$until($($argument,)* $crate::Deadline::at(deadline))
+        }
+    )+};
+}
