@@ -1,0 +1,233 @@
+use std::{
+    io::IoSlice,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+};
+
+use mp_os::{Deadline, Error, PidFd, Result, TimeoutError};
+use nix::{
+    libc,
+    sys::socket::{AddressFamily, SockFlag, SockType, socketpair},
+};
+
+use crate::{
+    Credentials, Received, message, peer,
+    sys::{self, Arrival},
+};
+
+const OBJECT: &str = "seqpacket socket";
+
+/// A connection that carries whole messages in order, and file descriptors with them: `AF_UNIX`, `SOCK_SEQPACKET`.
+///
+/// The kernel holds what was sent: a message is there whole or not at all, whoever is killed and whenever. What the peer
+/// sent before its death is received first, then comes the end (`None`). Operations take `&self`: several threads, and
+/// several processes that share the socket, may send and receive at once, and each message goes to one receiver.
+///
+/// A message has at least one byte. An empty one could not be told from the end of the connection: it is refused when
+/// sending, and one that another program sent is received as the end.
+///
+/// No operation changes flags or options of the socket, which clones and other processes share.
+///
+/// # Examples
+///
+/// ```
+/// use mp_socket::SeqpacketSocket;
+/// use std::time::Duration;
+///
+/// let (left, right) = SeqpacketSocket::pair()?;
+/// left.send(b"two")?;
+/// left.send(b"messages")?;
+/// drop(left);
+///
+/// let mut buffer = [0; 64];
+/// assert_eq!(right.recv_timeout(&mut buffer, Duration::from_secs(1))?, Some(3));
+/// assert_eq!(right.recv(&mut buffer)?, Some(8));
+/// assert_eq!(&buffer[..8], b"messages");
+/// assert_eq!(right.recv(&mut buffer)?, None, "the end");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct SeqpacketSocket(OwnedFd);
+
+impl SeqpacketSocket {
+    /// The most file descriptors of one message.
+    pub const MAX_FDS: usize = sys::MAX_FDS;
+
+    /// `socketpair(2)`—Two connected sockets, close-on-exec.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE`, `ENFILE` or `ENOMEM` at a limit.
+    #[doc(alias = "socketpair")]
+    pub fn pair() -> Result<(Self, Self)> {
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+            .map(|(left, right)| (Self(left), Self(right)))
+            .map_err(|errno| Error::new("create", OBJECT, errno.into()))
+    }
+
+    /// The socket that `fd` is, if it is one of this type; `fd` is closed otherwise.
+    ///
+    /// For descriptors that were inherited or received; [`From`] does not ask.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) for another type of socket, `ENOTSOCK` where it is none.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self> {
+        message::check_type(fd.as_fd(), libc::AF_UNIX, libc::SOCK_SEQPACKET, OBJECT)?;
+        Ok(Self(fd))
+    }
+
+    /// `dup(2)`—Another handle of the same end of the connection.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` at the limit of descriptors.
+    pub fn try_clone(&self) -> Result<Self> {
+        self.0.try_clone().map(Self).map_err(|error| Error::new("duplicate", OBJECT, error))
+    }
+
+    mp_os::family! {
+        /// `sendmsg(2)`—Sends a message; blocks while the peer's queue is full.
+        ///
+        /// # Errors
+        ///
+        /// [`BrokenPipe`](std::io::ErrorKind::BrokenPipe) or
+        /// [`ConnectionReset`](std::io::ErrorKind::ConnectionReset) where the peer is gone, `EMSGSIZE` for a message
+        /// larger than the send buffer, [`InvalidInput`](std::io::ErrorKind::InvalidInput) for an empty one.
+        #[doc(alias = "sendmsg")]
+        pub fn send, try_send, send_timeout, send_deadline(self: &Self, message: &[u8]) -> () = send_until;
+
+        /// `sendmsg(2)` with `SCM_RIGHTS`—Sends a message and duplicates of `fds` with it.
+        ///
+        /// # Errors
+        ///
+        /// As for [`send`](Self::send); [`InvalidInput`](std::io::ErrorKind::InvalidInput) for more than
+        /// [`MAX_FDS`](Self::MAX_FDS), `ETOOMANYREFS` where too many are in flight.
+        #[doc(alias = "SCM_RIGHTS")]
+        pub fn send_with_fds, try_send_with_fds, send_with_fds_timeout, send_with_fds_deadline(
+            self: &Self, message: &[u8], fds: &[BorrowedFd<'_>]
+        ) -> () = send_with_fds_until;
+
+        /// `sendmsg(2)`—Sends one message made of `parts`, a header and a payload for example, without copying them
+        /// together first, and duplicates of `fds` with it.
+        ///
+        /// # Errors
+        ///
+        /// As for [`send_with_fds`](Self::send_with_fds).
+        pub fn send_vectored, try_send_vectored, send_vectored_timeout, send_vectored_deadline(
+            self: &Self, parts: &[IoSlice<'_>], fds: &[BorrowedFd<'_>]
+        ) -> () = send_vectored_until;
+
+        /// `recvmsg(2)`—Receives a message into `buffer`: its length in bytes, `None` at the end of the connection.
+        ///
+        /// # Errors
+        ///
+        /// [`InvalidData`](std::io::ErrorKind::InvalidData) for a message longer than `buffer`, or with descriptors:
+        /// it is lost, and the descriptors are closed. [`InvalidInput`](std::io::ErrorKind::InvalidInput) for an empty
+        /// buffer.
+        #[doc(alias = "recvmsg")]
+        pub fn recv, try_recv, recv_timeout, recv_deadline(
+            self: &Self, buffer: &mut [u8]
+        ) -> Option<usize> = recv_until;
+
+        /// `recvmsg(2)` with `SCM_RIGHTS`—Receives a message and the descriptors that came with it; `None` at the end
+        /// of the connection.
+        ///
+        /// # Errors
+        ///
+        /// [`InvalidData`](std::io::ErrorKind::InvalidData) for a message longer than `buffer`, `EMFILE` where not all
+        /// its descriptors could be installed: it is lost, and those that came are closed.
+        /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) for an empty buffer.
+        #[doc(alias = "SCM_RIGHTS")]
+        pub fn recv_with_fds, try_recv_with_fds, recv_with_fds_timeout, recv_with_fds_deadline(
+            self: &Self, buffer: &mut [u8]
+        ) -> Option<Received> = recv_with_fds_until;
+    }
+
+    /// `SO_PEERCRED`—Who made the other end of the connection.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTCONN` where there is none.
+    #[doc(alias = "SO_PEERCRED")]
+    pub fn peer_credentials(&self) -> Result<Credentials> {
+        peer::credentials(self.as_fd(), OBJECT)
+    }
+
+    /// `SO_PEERPIDFD`—The process that made the other end of the connection, as a descriptor (Linux 6.5).
+    ///
+    /// Unlike a process id it cannot come to mean another process.
+    ///
+    /// # Errors
+    ///
+    /// `ENOPROTOOPT` before Linux 6.5; `EINVAL` or `ESRCH` where the process was reaped already.
+    #[doc(alias = "SO_PEERPIDFD")]
+    pub fn peer_pidfd(&self) -> Result<PidFd> {
+        peer::pidfd(self.as_fd(), OBJECT)
+    }
+
+    fn send_until(&self, message: &[u8], deadline: Deadline) -> Result<(), TimeoutError> {
+        self.send_vectored_until(&[IoSlice::new(message)], &[], deadline)
+    }
+
+    fn send_with_fds_until(
+        &self,
+        message: &[u8],
+        fds: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> Result<(), TimeoutError> {
+        self.send_vectored_until(&[IoSlice::new(message)], fds, deadline)
+    }
+
+    fn send_vectored_until(
+        &self,
+        parts: &[IoSlice<'_>],
+        fds: &[BorrowedFd<'_>],
+        deadline: Deadline,
+    ) -> Result<(), TimeoutError> {
+        message::send(self.as_fd(), parts, fds, deadline, OBJECT).map(drop)
+    }
+
+    fn recv_until(
+        &self,
+        buffer: &mut [u8],
+        deadline: Deadline,
+    ) -> Result<Option<usize>, TimeoutError> {
+        let arrival = message::receive(self.as_fd(), buffer, false, deadline, OBJECT)?;
+        Ok((arrival.len > 0).then_some(arrival.len))
+    }
+
+    fn recv_with_fds_until(
+        &self,
+        buffer: &mut [u8],
+        deadline: Deadline,
+    ) -> Result<Option<Received>, TimeoutError> {
+        let Arrival { len, fds, .. } =
+            message::receive(self.as_fd(), buffer, true, deadline, OBJECT)?;
+        Ok((len > 0).then_some(Received { len, fds }))
+    }
+}
+
+impl AsFd for SeqpacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for SeqpacketSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Unchecked, as in std; see [`SeqpacketSocket::from_fd`].
+impl From<OwnedFd> for SeqpacketSocket {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+impl From<SeqpacketSocket> for OwnedFd {
+    fn from(socket: SeqpacketSocket) -> Self {
+        socket.0
+    }
+}
