@@ -1,7 +1,7 @@
 //! What two or more of the `mp-*` crates need of the operating system.
 //!
 //! You probably want one of the crates above this one: they re-export the types of this crate that appear in their
-//! signatures (`mp_pipe::Error` *is* [`mp_os::Error`](Error)), so that `?` composes across them.
+//! signatures (`mp_pipe::Error` *is* [`mp_os::Error`]), so that `?` composes across them.
 //!
 //! ```
 //! use mp_os::{Deadline, Error};
