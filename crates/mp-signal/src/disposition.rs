@@ -1,0 +1,77 @@
+use std::io;
+
+use crate::{Error, Result, Signal, SignalSet, refuse_uncatchable, sys};
+
+/// What happens when a signal is delivered to this process.
+///
+/// # Examples
+///
+/// ```
+/// use mp_signal::{Disposition, Signal};
+///
+/// // Rust ignores SIGPIPE before `main`, so that a write to a closed pipe is an error.
+/// assert_eq!(Disposition::of(Signal::PIPE)?, Disposition::Ignore);
+/// assert_eq!(Disposition::of(Signal::TERM)?, Disposition::Default);
+/// assert!(Disposition::Ignore.set(Signal::KILL).is_err());
+/// # Ok::<(), mp_signal::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// `SIG_DFL`: its [default action](Signal::default_action).
+    Default,
+    /// `SIG_IGN`: nothing. Inherited by children, also across `execve(2)`.
+    Ignore,
+    /// A function of this program runs. Becomes [`Default`](Self::Default) across `execve(2)`.
+    Handler,
+}
+
+impl Disposition {
+    /// `sigaction(2)`—What `signal` does now.
+    ///
+    /// # Errors
+    ///
+    /// None that is known; whatever the call answers.
+    #[doc(alias = "sigaction")]
+    pub fn of(signal: Signal) -> Result<Self> {
+        sys::disposition(signal)
+            .map_err(|error| Error::new("read", format!("the disposition of {signal}"), error))
+    }
+
+    /// `sigaction(2)`—Makes `signal` be ignored or take its default action, for the whole process.
+    ///
+    /// A handler that was there is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput), before any call, for `SIGKILL` and `SIGSTOP`, and for
+    /// [`Handler`](Self::Handler), which names no function.
+    pub fn set(self, signal: Signal) -> Result<()> {
+        refuse_uncatchable("set the disposition of", signal.into())?;
+        let object = || format!("the disposition of {signal}");
+        if self == Self::Handler {
+            return Err(Error::invalid_input("set", object(), "it does not name a function"));
+        }
+        sys::set_disposition(signal, self == Self::Ignore)
+            .map_err(|error| Error::new("set", object(), error))
+    }
+}
+
+/// `sigaction(2)`, `sigprocmask(2)`—Makes every signal take its default action, then unblocks every signal.
+///
+/// For a child between `fork` and its work: it inherits the dispositions and the mask of the thread that forked, and
+/// ignored signals and the mask even survive `execve(2)`. Signals that were pending while blocked take their default
+/// action before this returns. Includes `SIGPIPE`, which Rust programs ignore: a child that wants it so says
+/// [`Disposition::Ignore.set(Signal::PIPE)`](Disposition::set). What the C library keeps for its threads is left alone.
+///
+/// Async-signal-safe: about 60 system calls, no allocation and no lock, also when it fails.
+///
+/// # Errors
+///
+/// None that is known; whatever the calls answer.
+#[doc(alias("sigaction", "sigprocmask"))]
+pub fn reset_for_child() -> io::Result<()> {
+    for signal in Signal::all().filter(|signal| signal.is_catchable()) {
+        sys::set_disposition(signal, false)?;
+    }
+    sys::set_mask(SignalSet::empty())
+}
