@@ -139,43 +139,44 @@ pub enum TimeoutError {
     Os(Error),
 }
 
+/// What every enum of expected outcomes has: its variants' texts and kinds beside `Os(Error)`.
 macro_rules! outcome {
-    ($outcome:ident, $expected:ident, $text:literal, $kind:ident) => {
+    ($outcome:ident { $($expected:ident: $text:literal, $kind:ident;)+ }) => {
         impl $outcome {
             /// The error of the operating system, if that is what this is.
-            pub fn os_error(&self) -> Option<&Error> {
+            pub fn os_error(&self) -> Option<&$crate::Error> {
                 match self {
                     Self::Os(error) => Some(error),
-                    Self::$expected => None,
+                    $(Self::$expected => None,)+
                 }
             }
         }
 
-        impl fmt::Display for $outcome {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $outcome {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {
-                    Self::$expected => f.write_str($text),
+                    $(Self::$expected => f.write_str($text),)+
                     Self::Os(error) => error.fmt(f),
                 }
             }
         }
 
-        impl error::Error for $outcome {
-            fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-                self.os_error().and_then(error::Error::source)
+        impl std::error::Error for $outcome {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                self.os_error().and_then(std::error::Error::source)
             }
         }
 
-        impl From<Error> for $outcome {
-            fn from(error: Error) -> Self {
+        impl From<$crate::Error> for $outcome {
+            fn from(error: $crate::Error) -> Self {
                 Self::Os(error)
             }
         }
 
-        impl From<$outcome> for io::Error {
+        impl From<$outcome> for std::io::Error {
             fn from(outcome: $outcome) -> Self {
                 match outcome {
-                    $outcome::$expected => Self::new(io::ErrorKind::$kind, outcome),
+                    $($outcome::$expected => Self::new(std::io::ErrorKind::$kind, outcome),)+
                     $outcome::Os(error) => error.into(),
                 }
             }
@@ -183,8 +184,10 @@ macro_rules! outcome {
     };
 }
 
-outcome!(TryError, WouldBlock, "the operation would block", WouldBlock);
-outcome!(TimeoutError, TimedOut, "the deadline passed", TimedOut);
+pub(crate) use outcome;
+
+outcome!(TryError { WouldBlock: "the operation would block", WouldBlock; });
+outcome!(TimeoutError { TimedOut: "the deadline passed", TimedOut; });
 
 /// For a `try_` form that is the waiting one with a deadline in the past.
 impl From<TimeoutError> for TryError {

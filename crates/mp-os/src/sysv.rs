@@ -4,7 +4,7 @@ use std::{fmt, path::Path};
 
 use nix::libc;
 
-use crate::{Error, Result, sys};
+use crate::{Error, Result, error::outcome, sys};
 
 /// The key by which unrelated programs find the same System V object: `key_t`.
 ///
@@ -104,6 +104,68 @@ impl From<&libc::ipc_perm> for Permissions {
     }
 }
 
+/// Why an operation on a System V object did not happen, however long it would have waited.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// Somebody removed the object, before or while the operation waited (`EIDRM`).
+    Removed,
+    /// The operating system refused it.
+    Os(Error),
+}
+
+/// Why a `try_` operation on a System V object did not happen.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TryError {
+    /// It would have had to wait.
+    WouldBlock,
+    /// Somebody removed the object.
+    Removed,
+    /// The operating system refused it.
+    Os(Error),
+}
+
+/// Why a `_timeout` or `_deadline` operation on a System V object did not happen.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TimeoutError {
+    /// The deadline passed first.
+    TimedOut,
+    /// Somebody removed the object, before or while the operation waited (`EIDRM`).
+    Removed,
+    /// The operating system refused it.
+    Os(Error),
+}
+
+outcome!(WaitError { Removed: "the object was removed", NotFound; });
+outcome!(TryError {
+    WouldBlock: "the operation would block", WouldBlock;
+    Removed: "the object was removed", NotFound;
+});
+outcome!(TimeoutError {
+    TimedOut: "the deadline passed", TimedOut;
+    Removed: "the object was removed", NotFound;
+});
+
+impl From<WaitError> for TryError {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::Removed => Self::Removed,
+            WaitError::Os(error) => Self::Os(error),
+        }
+    }
+}
+
+impl From<WaitError> for TimeoutError {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::Removed => Self::Removed,
+            WaitError::Os(error) => Self::Os(error),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +183,15 @@ mod tests {
     fn keys_look_as_in_ipcs() {
         assert_eq!(Key::new(0x1234).to_string(), "0x00001234");
         assert!(Key::PRIVATE.is_private());
+    }
+
+    #[test]
+    fn a_removed_object_is_its_own_outcome() {
+        let removed = TimeoutError::from(WaitError::Removed);
+        assert!(matches!(removed, TimeoutError::Removed) && removed.os_error().is_none());
+        assert_eq!(std::io::Error::from(removed).kind(), std::io::ErrorKind::NotFound);
+        let refused = Error::new("send to", "queue 7", std::io::Error::from_raw_os_error(13));
+        let refused = TryError::from(WaitError::Os(refused));
+        assert_eq!(refused.os_error().unwrap().raw_os_error(), Some(13));
     }
 }
