@@ -1,0 +1,52 @@
+//! Tests of inter-process communication: a process for each test, which leaves nothing behind and never hangs.
+//!
+//! ```
+//! # // In a doctest there is no `#[test]` to re-execute; the crate's own tests show these functions at work.
+//! # fn main() {}
+//! #[test]
+//! fn a_dead_writer_is_seen() {
+//!     mp_testkit::isolated(|| {
+//!         let (reader, writer) = std::io::pipe().unwrap();
+//!         let ready = mp_testkit::Gate::new();
+//!         let child = mp_testkit::fork_child(|| {
+//!             ready.open();
+//!             mp_testkit::wait_for_kill()
+//!         });
+//!         child.wait_at(&ready);
+//!         child.kill();
+//!         drop(writer);
+//!         assert_eq!(std::io::read_to_string(reader).unwrap(), "");
+//!     });
+//! }
+//! ```
+//!
+//! | item | what it is for |
+//! |---|---|
+//! | [`isolated`], [`isolated_for`] | the body of a `#[test]`: its own process, leak audit, watchdog |
+//! | [`accept_existing`] | what exists now (a process-wide server, say) is no leak |
+//! | [`fork_child`], [`exec_child`], [`Child`] | a second process, with this one's memory or with a fresh one |
+//! | [`Gate`], [`wait_for_kill`] | "I am there", without sleeping; and staying there |
+//! | [`unique_name`], [`skip`], [`is_root`], [`as_ordinary_user`] | names of objects; what this machine cannot test; permissions |
+//!
+//! Everything here panics where it cannot do its work, because a test that cannot be carried out has failed.
+//!
+//! What this crate does *not* do: mocks. The kernel is the real one, and so are the kills.
+
+#![deny(unsafe_code)]
+#![allow(clippy::test_attr_in_doctest, reason = "a test is what the example shows")]
+
+mod audit;
+mod child;
+mod gate;
+mod isolated;
+mod names;
+mod proc;
+mod sys;
+mod watchdog;
+
+pub use crate::{
+    child::{Child, exec_child, fork_child, wait_for_kill},
+    gate::Gate,
+    isolated::{accept_existing, isolated, isolated_for},
+    names::{as_ordinary_user, is_root, skip, unique_name},
+};

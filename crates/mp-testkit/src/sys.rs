@@ -1,0 +1,162 @@
+//! The system calls of this crate.
+//!
+//! # Safety
+//!
+//! Every function here is safe to call. `fork` asks of its caller what its own comment says; the others pass integers or
+//! pointers to their own locals.
+
+#![allow(unsafe_code, reason = "system calls")]
+
+use std::{
+    fs::File,
+    io, mem,
+    os::fd::{AsFd, AsRawFd},
+};
+
+use mp_os::{cvt, retry};
+use nix::{
+    libc,
+    sys::{memfd, prctl, signal::Signal},
+    unistd::{self, ForkResult, Gid, Uid},
+};
+
+/// Orphans of our descendants become our children, and we die with the thread that started us.
+///
+/// Both are inherited by nobody: a forked child has neither.
+pub(crate) fn adopt_orphans_and_die_with_parent(parent: u32) -> io::Result<()> {
+    prctl::set_child_subreaper(true)?;
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // The parent may have died before it was asked for.
+    if std::os::unix::process::parent_id() == parent {
+        Ok(())
+    } else {
+        Err(io::Error::other("the parent is dead"))
+    }
+}
+
+/// A nameless file.
+pub(crate) fn memory_file(name: &str) -> io::Result<File> {
+    Ok(memfd::memfd_create(name, memfd::MFdFlags::MFD_CLOEXEC)?.into())
+}
+
+/// Takes the open file that the parent passed as standard input, which becomes `/dev/null`.
+pub(crate) fn take_stdin() -> io::Result<File> {
+    let taken = io::stdin().as_fd().try_clone_to_owned()?;
+    replace(libc::STDIN_FILENO, &File::open("/dev/null")?)?;
+    Ok(taken.into())
+}
+
+/// From here on, what is written to standard output goes where standard error goes.
+pub(crate) fn merge_stdout_into_stderr() -> io::Result<()> {
+    io::Write::flush(&mut io::stdout())?;
+    replace(libc::STDOUT_FILENO, &io::stderr())
+}
+
+fn replace(standard: i32, by: &impl AsRawFd) -> io::Result<()> {
+    // SAFETY: integers only; the standard descriptors belong to the whole process, and stay open.
+    cvt(unsafe { libc::dup2(by.as_raw_fd(), standard) }).map(drop)
+}
+
+/// `fork(2)`: `None` in the child.
+///
+/// The test harness has a second thread, which sleeps until the test ends and holds no lock. So the child may allocate and
+/// print, as long as the test itself has no other threads; if it has, only what is async-signal-safe.
+pub(crate) fn fork() -> io::Result<Option<u32>> {
+    // SAFETY: what the child may do is said above and in the documentation of `fork_child`.
+    match unsafe { unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Some(child.as_raw().unsigned_abs())),
+        ForkResult::Child => Ok(None),
+    }
+}
+
+/// Ends the process without running destructors or exit handlers, which belong to the process it was forked from.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(code) }
+}
+
+/// Sleeps in the kernel until a signal kills the process.
+pub(crate) fn pause_for_ever() -> ! {
+    loop {
+        unistd::pause();
+    }
+}
+
+/// Waits until our child `pid` is dead, and leaves it to be reaped.
+pub(crate) fn wait_dead(pid: u32) -> io::Result<()> {
+    waitid(pid, libc::WNOWAIT).map(drop)
+}
+
+/// Whether our child `pid` is dead; it is left to be reaped.
+pub(crate) fn is_dead(pid: u32) -> io::Result<bool> {
+    waitid(pid, libc::WNOWAIT | libc::WNOHANG)
+}
+
+/// Reaps our child `pid`, once it is dead: its status as `wait(2)` encodes it.
+pub(crate) fn reap(pid: u32) -> io::Result<i32> {
+    let mut status = 0;
+    // SAFETY: `status` is valid for writes.
+    retry(|| cvt(unsafe { libc::waitpid(pid.cast_signed(), &raw mut status, 0) }))?;
+    Ok(status)
+}
+
+fn waitid(pid: u32, flags: i32) -> io::Result<bool> {
+    // SAFETY: all zeroes is a valid `siginfo_t`.
+    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+    let flags = flags | libc::WEXITED;
+    // SAFETY: `info` is valid for writes.
+    retry(|| cvt(unsafe { libc::waitid(libc::P_PID, pid, &raw mut info, flags) }))?;
+    // SAFETY: `waitid` filled the fields of a child's end, or left the zeroes.
+    Ok(unsafe { info.si_pid() } != 0)
+}
+
+/// Kills the process that has the number `pid`. One that is already dead is no error.
+pub(crate) fn kill(pid: u32) {
+    // SAFETY: integers only.
+    unsafe { libc::kill(pid.cast_signed(), libc::SIGKILL) };
+}
+
+/// User and group 65534, no supplementary groups, and `/proc/self` readable again.
+pub(crate) fn become_ordinary_user() -> io::Result<()> {
+    let (user, group) = (Uid::from_raw(65534), Gid::from_raw(65534));
+    unistd::setgroups(&[])?;
+    unistd::setresgid(group, group, group)?;
+    unistd::setresuid(user, user, user)?;
+    Ok(prctl::set_dumpable(true)?)
+}
+
+/// Sends `signal` to the process that has the number `pid`.
+pub(crate) fn signal(pid: u32, signal: i32) -> io::Result<()> {
+    // SAFETY: integers only.
+    cvt(unsafe { libc::kill(pid.cast_signed(), signal) }).map(drop)
+}
+
+/// A function of this executable as it is told to another process of the same executable: executables are loaded to
+/// differing addresses, at which their parts keep their distances.
+pub(crate) fn code_offset(function: fn(Vec<String>) -> i32) -> usize {
+    (function as usize).wrapping_sub((&raw const ANCHOR).expose_provenance())
+}
+
+/// The function that another process of this executable told by [`code_offset`].
+pub(crate) fn code_at(offset: usize) -> fn(Vec<String>) -> i32 {
+    let address = (&raw const ANCHOR).expose_provenance().wrapping_add(offset);
+    let function = std::ptr::with_exposed_provenance::<()>(address);
+    // SAFETY: `code_offset` of this very executable made the offset from such a function.
+    unsafe { mem::transmute::<*const (), fn(Vec<String>) -> i32>(function) }
+}
+
+/// Something of the executable with one address; not empty, and not a function, which may have several.
+static ANCHOR: u8 = 0;
+
+/// Removes a System V object that the test left behind. One that is gone already is no error.
+pub(crate) fn remove_system_v(kind: &str, id: i32) {
+    let none = std::ptr::null_mut::<libc::c_void>();
+    match kind {
+        // SAFETY: removal ignores the pointer.
+        "shm" => unsafe { libc::shmctl(id, libc::IPC_RMID, none.cast()) },
+        // SAFETY: as above.
+        "msg" => unsafe { libc::msgctl(id, libc::IPC_RMID, none.cast()) },
+        // SAFETY: removal ignores the number of the semaphore, and has no fourth argument.
+        _ => unsafe { libc::semctl(id, 0, libc::IPC_RMID) },
+    };
+}
