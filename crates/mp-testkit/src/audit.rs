@@ -1,12 +1,20 @@
 //! What a test left behind.
 //!
-//! Two snapshots of all that the process and its descendants hold, before and after the test. Objects with names are
-//! visible to the whole machine, where other tests run at the same time; so only those count that tell whose they are:
-//! by a name that holds the test's mark or process, or by the process that the kernel recorded as their creator.
+//! Two snapshots of all that the process and its descendants hold, before and after the test.
+//!
+//! Where it may (root, outside of a strict container), an isolated test has an IPC namespace and a `/dev/shm` of its own, so
+//! that whatever is in them is the test's. Elsewhere other tests of the machine put their objects beside ours, and only
+//! those count that tell whose they are: by a name that holds the test's mark or the number of one of its processes, or
+//! by the process that the kernel recorded as creator or last user. Of System V semaphores it records nothing there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, process,
+    fs, io,
+    os::{
+        fd::AsRawFd,
+        unix::{fs::MetadataExt, process::parent_id},
+    },
+    process,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -44,6 +52,19 @@ pub(crate) fn leaks() -> Vec<String> {
     }
 }
 
+/// Removes the files of a test that died before its own audit, in a `/dev/shm` that it shared with others.
+pub(crate) fn remove_marked(mark: &str) {
+    for name in file_names("/dev/shm").iter().filter(|name| has_mark(name, mark)) {
+        // Somebody else may have removed it.
+        let _ = fs::remove_file(format!("/dev/shm/{name}"));
+    }
+}
+
+/// Whether a name of `unique_name` was made in the test `mark`.
+fn has_mark(name: &str, mark: &str) -> bool {
+    !mark.is_empty() && name.split('-').any(|part| part == mark)
+}
+
 /// Things by kind and key; the value is their description.
 #[derive(Debug, Default)]
 struct Snapshot(BTreeMap<(Kind, String), String>);
@@ -55,6 +76,7 @@ enum Kind {
     Descriptor,
     Mapping,
     SharedMemoryFile,
+    MessageQueue,
     SystemV,
 }
 
@@ -65,8 +87,10 @@ impl Snapshot {
         snapshot.add_threads();
         snapshot.add_descriptors();
         snapshot.add_mappings();
-        snapshot.add_shared_memory_files();
-        snapshot.add_system_v();
+        let ours = Ours::now();
+        snapshot.add_shared_memory_files(&ours);
+        snapshot.add_message_queues(&ours);
+        snapshot.add_system_v(&ours);
         snapshot
     }
 
@@ -92,6 +116,8 @@ impl Snapshot {
             match kind {
                 Kind::Child => key.parse().iter().for_each(|&pid| sys::kill(pid)),
                 Kind::SharedMemoryFile => drop(fs::remove_file(format!("/dev/shm/{key}"))),
+                // In a namespace of ours it ends with us.
+                Kind::MessageQueue => drop(fs::remove_file(format!("/dev/mqueue/{key}"))),
                 Kind::SystemV => {
                     let (kind, id) = key.split_once(' ').expect("the key is made of two words");
                     id.parse().iter().for_each(|&id| sys::remove_system_v(kind, id));
@@ -150,31 +176,49 @@ impl Snapshot {
         }
     }
 
-    fn add_shared_memory_files(&mut self) {
-        let ours = Ours::now();
-        for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if ours.name(&name) {
+    /// Named POSIX semaphores among them.
+    fn add_shared_memory_files(&mut self, ours: &Ours) {
+        for name in file_names("/dev/shm") {
+            if ours.has_shm_alone || ours.name(&name) {
                 self.add(Kind::SharedMemoryFile, &name, format!("/dev/shm/{name}"));
             }
         }
     }
 
-    /// The kernel records who created a segment, and who last used a queue; of a set of semaphores it tells nobody.
-    fn add_system_v(&mut self) {
-        let ours = Ours::now();
-        for (file, processes) in [("shm", ["cpid", "lpid"]), ("msg", ["lspid", "lrpid"])] {
-            for row in table(&format!("/proc/sysvipc/{file}")) {
+    /// POSIX ones. Where their file system is not mounted it is mounted for the moment, if we may.
+    fn add_message_queues(&mut self, ours: &Ours) {
+        let names = sys::message_queues().map_or_else(
+            |_| file_names("/dev/mqueue"),
+            |directory| file_names(&format!("/proc/self/fd/{}", directory.as_raw_fd())),
+        );
+        for name in names {
+            if ours.has_ipc_alone || ours.name(&name) {
+                self.add(Kind::MessageQueue, &name, format!("message queue /{name}"));
+            }
+        }
+    }
+
+    fn add_system_v(&mut self, ours: &Ours) {
+        for (kind, id, processes) in [
+            ("shm", "shmid", ["cpid", "lpid"].as_slice()),
+            ("msg", "msqid", &["lspid", "lrpid"]),
+            ("sem", "semid", &[]),
+        ] {
+            for row in table(&format!("/proc/sysvipc/{kind}")) {
                 let by = |column: &&str| row.get(*column).is_some_and(|pid| ours.process(pid));
-                if processes.iter().any(by) {
-                    let id = row.get(&format!("{file}id")).cloned().unwrap_or_default();
-                    let key = format!("{file} {id}");
-                    let description = format!("System V {file} {id} with key {}", row["key"]);
-                    self.add(Kind::SystemV, key, description);
+                if ours.has_ipc_alone || processes.iter().any(by) {
+                    let (id, key) = (&row[id], &row["key"]);
+                    let description = format!("System V {kind} {id} with key {key}");
+                    self.add(Kind::SystemV, format!("{kind} {id}"), description);
                 }
             }
         }
     }
+}
+
+fn file_names(directory: &str) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 /// The rows of a table with a head, by column.
@@ -194,6 +238,10 @@ fn table(path: &str) -> Vec<BTreeMap<String, String>> {
 struct Ours {
     mark: String,
     processes: BTreeSet<u32>,
+    /// Nobody else's objects are in the IPC namespace,
+    has_ipc_alone: bool,
+    /// or in `/dev/shm`.
+    has_shm_alone: bool,
 }
 
 impl Ours {
@@ -202,7 +250,18 @@ impl Ours {
         let mut processes: BTreeSet<_> =
             proc::descendants(me).into_iter().map(|process| process.pid).collect();
         processes.insert(me);
-        Self { mark: isolated::mark().unwrap_or_default(), processes }
+        let harness = format!("/proc/{}", parent_id());
+        let differs = |ours: io::Result<_>, theirs: io::Result<_>| {
+            ours.is_ok_and(|ours: u64| theirs.is_ok_and(|theirs| ours != theirs))
+        };
+        let namespace = |of: &str| fs::metadata(format!("{of}/ns/ipc")).map(|file| file.ino());
+        let device = |of: &str| fs::metadata(format!("{of}/dev/shm")).map(|file| file.dev());
+        Self {
+            mark: isolated::mark().unwrap_or_default(),
+            processes,
+            has_ipc_alone: differs(namespace("/proc/self"), namespace(&harness)),
+            has_shm_alone: differs(device(""), device(&format!("{harness}/root"))),
+        }
     }
 
     fn process(&self, pid: &str) -> bool {
@@ -211,7 +270,7 @@ impl Ours {
 
     /// Whether a name holds the mark, or the number of one of our processes among its numbers.
     fn name(&self, name: &str) -> bool {
-        (!self.mark.is_empty() && name.split('-').any(|part| part == self.mark))
+        has_mark(name, &self.mark)
             || name
                 .split(|letter: char| !letter.is_ascii_digit())
                 .any(|number| self.process(number))

@@ -114,7 +114,9 @@ fn supervise(test: &str, limit: Duration) {
     let report = sys::memory_file("report").expect("a nameless file can be made");
     let share =
         |file: &File| Stdio::from(file.try_clone().expect("a descriptor can be duplicated"));
-    let mut child = command(test)
+    let mut command = command(test);
+    sys::own_namespaces(&mut command);
+    let mut child = command
         .env(TEST, test)
         .env(MARK, &mark)
         .stdin(share(&report))
@@ -127,6 +129,7 @@ fn supervise(test: &str, limit: Duration) {
     watchdog::kill_tree(child.id(), &mark);
     child.kill().expect("a child that is not reaped can be killed");
     let status = child.wait().expect("a child can be reaped");
+    audit::remove_marked(&mark);
     forward(&contents(output));
     if let Some(evidence) = evidence {
         panic!("`{test}` did not end in {limit:?}:\n{evidence}");

@@ -38,6 +38,7 @@ impl fmt::Display for Process {
 /// Every process that is not hidden from us. One that ends meanwhile may or may not be among them.
 pub(crate) fn all() -> Vec<Process> {
     numbers("/proc")
+        .into_iter()
         .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok())
         .filter_map(|stat| Process::parse(&stat))
         .collect()
@@ -80,11 +81,9 @@ pub(crate) fn command_line(pid: u32) -> String {
 }
 
 /// The numeric names in a directory: processes, threads, descriptors.
-pub(crate) fn numbers(directory: impl AsRef<Path>) -> impl Iterator<Item = u32> {
-    fs::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+pub(crate) fn numbers(directory: impl AsRef<Path>) -> Vec<u32> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
 #[cfg(test)]

@@ -8,14 +8,22 @@
 #![allow(unsafe_code, reason = "system calls")]
 
 use std::{
+    ffi::CStr,
     fs::File,
     io, mem,
-    os::fd::{AsFd, AsRawFd},
+    os::{
+        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    process::Command,
+    ptr,
 };
 
 use mp_os::{cvt, retry};
 use nix::{
     libc,
+    mount::{MsFlags, mount},
+    sched::{self, CloneFlags},
     sys::{memfd, prctl, signal::Signal},
     unistd::{self, ForkResult, Gid, Uid},
 };
@@ -140,7 +148,7 @@ pub(crate) fn code_offset(function: fn(Vec<String>) -> i32) -> usize {
 /// The function that another process of this executable told by [`code_offset`].
 pub(crate) fn code_at(offset: usize) -> fn(Vec<String>) -> i32 {
     let address = (&raw const ANCHOR).expose_provenance().wrapping_add(offset);
-    let function = std::ptr::with_exposed_provenance::<()>(address);
+    let function = ptr::with_exposed_provenance::<()>(address);
     // SAFETY: `code_offset` of this very executable made the offset from such a function.
     unsafe { mem::transmute::<*const (), fn(Vec<String>) -> i32>(function) }
 }
@@ -150,7 +158,7 @@ static ANCHOR: u8 = 0;
 
 /// Removes a System V object that the test left behind. One that is gone already is no error.
 pub(crate) fn remove_system_v(kind: &str, id: i32) {
-    let none = std::ptr::null_mut::<libc::c_void>();
+    let none = ptr::null_mut::<libc::c_void>();
     match kind {
         // SAFETY: removal ignores the pointer.
         "shm" => unsafe { libc::shmctl(id, libc::IPC_RMID, none.cast()) },
@@ -159,4 +167,48 @@ pub(crate) fn remove_system_v(kind: &str, id: i32) {
         // SAFETY: removal ignores the number of the semaphore, and has no fourth argument.
         _ => unsafe { libc::semctl(id, 0, libc::IPC_RMID) },
     };
+}
+
+/// Gives the program that `command` starts an IPC namespace and a `/dev/shm` of its own, where we may.
+pub(crate) fn own_namespaces(command: &mut Command) {
+    let enter = || {
+        // Where it is refused the test shares them with the others, and its audit knows.
+        let _ = enter_namespaces();
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls only, with constants, between fork and exec.
+    unsafe { command.pre_exec(enter) };
+}
+
+fn enter_namespaces() -> nix::Result<()> {
+    sched::unshare(CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWNS)?;
+    let none = None::<&CStr>;
+    // First of all, so that the mounts that follow are seen by nobody else.
+    mount(none, c"/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some(c"tmpfs"), c"/dev/shm", Some(c"tmpfs"), flags, Some(c"mode=1777"))
+}
+
+/// The directory of the POSIX message queues of our IPC namespace, mounted nowhere. Needs `CAP_SYS_ADMIN`.
+pub(crate) fn message_queues() -> io::Result<OwnedFd> {
+    /// `FSOPEN_CLOEXEC` and `FSMOUNT_CLOEXEC` of `linux/mount.h`.
+    const CLOEXEC: i32 = 1;
+    /// `FSCONFIG_CMD_CREATE`.
+    const CREATE: i32 = 6;
+    let none = ptr::null::<libc::c_void>();
+    // SAFETY: a C string and an integer.
+    let context = unsafe { libc::syscall(libc::SYS_fsopen, c"mqueue".as_ptr(), CLOEXEC) };
+    let context = owned(cvt(context)?);
+    // SAFETY: the command has no key and no value.
+    let created =
+        unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), CREATE, none, none, 0) };
+    cvt(created)?;
+    // SAFETY: integers only.
+    let mounted = unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), CLOEXEC, 0) };
+    Ok(owned(cvt(mounted)?))
+}
+
+fn owned(fd: libc::c_long) -> OwnedFd {
+    // SAFETY: the kernel just made the descriptor, and nobody else knows it.
+    unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
