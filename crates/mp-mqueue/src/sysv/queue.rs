@@ -1,0 +1,395 @@
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use mp_os::{
+    Deadline, Error, Result, poll,
+    sysv::{Key, Permissions, TimeoutError, TryError, WaitError},
+};
+use nix::libc::{self, c_long};
+
+use super::{CreateOptions, OpenOptions, Select, limits, select::bad_kind, sys};
+
+/// A System V message queue.
+///
+/// Every message has a *kind*, a number above zero (`mtype`), by which a receiver [selects](Select). Messages of one kind
+/// arrive in the order sent. The kernel owns the queue: a message is in it whole or not at all, and it outlives every
+/// process until somebody removes it. Then every operation, those that wait included, ends with
+/// [`Removed`](WaitError::Removed).
+///
+/// The handle of the creator *owns* the queue: when its last clone is dropped, in a panic too, it removes the queue,
+/// provided that the process is the one that created it (not a fork of it). [`persist`](Self::persist) leaves the queue
+/// behind. Others never remove it unless they say [`remove`](Self::remove).
+///
+/// `recv` and `send` wait inside the kernel. It has no `msgrcv` and `msgsnd` with a timeout and nothing to poll, so the forms
+/// with a deadline try again after pauses that grow from 50 us to 10 ms. On an idle machine they notice a message or room within
+/// 20 ms; they are never early, and where several wait, the first to look gets the message.
+///
+/// No operation allocates for messages up to 8 KiB, except for the text of an error. Longer ones, for which somebody
+/// must have raised `kernel.msgmax`, go through a temporary buffer.
+///
+/// # Examples
+///
+/// ```
+/// use mp_mqueue::sysv::{Key, MessageQueue, Select, WaitError};
+///
+/// let queue = MessageQueue::create_new(Key::PRIVATE)?;
+/// queue.send(b"hello", 3)?;
+/// let mut buffer = [0; 64];
+/// let message = queue.recv(&mut buffer, Select::kind(3))?;
+/// assert_eq!((message.bytes, message.kind), (&b"hello"[..], 3));
+///
+/// let other = MessageQueue::from_id(queue.id())?;
+/// drop(queue);
+/// assert!(matches!(other.send(b"too late", 1), Err(WaitError::Removed)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct MessageQueue(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) id: i32,
+    pub(super) key: Key,
+    /// The process that must remove the queue.
+    pub(super) creator: Option<u32>,
+    pub(super) persist: AtomicBool,
+}
+
+/// A received message, in the caller's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message<'a> {
+    /// What was sent, or the part of it that the buffer held.
+    pub bytes: &'a [u8],
+    /// What kind its sender said it is of (`mtype`), above zero.
+    pub kind: i64,
+    /// Whether the buffer was too small, and the rest is lost, as [`Select::truncate`] allows.
+    pub truncated: bool,
+}
+
+/// The first and the longest pause between two attempts of a wait with a deadline.
+const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(10));
+
+impl MessageQueue {
+    /// Creates a queue that must not exist yet, as [`CreateOptions`] does by default.
+    ///
+    /// # Errors
+    ///
+    /// As for [`CreateOptions::create_new`].
+    pub fn create_new(key: Key) -> Result<Self> {
+        CreateOptions::new().create_new(key)
+    }
+
+    /// Opens a queue that exists, to receive and to send; [`OpenOptions`] opens it for one of both.
+    ///
+    /// # Errors
+    ///
+    /// As for [`OpenOptions::open`].
+    #[doc(alias = "msgget")]
+    pub fn open(key: Key) -> Result<Self> {
+        OpenOptions::new().read(true).write(true).open(key)
+    }
+
+    /// Opens a queue by its identifier, which its creator passed on or `ipcs -q` shows.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) (`EINVAL`) where there is none,
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) without permission to receive.
+    pub fn from_id(id: i32) -> Result<Self> {
+        let stat = sys::stat(id)
+            .map_err(|error| Error::new("open", format!("message queue {id}"), error))?;
+        let key = Permissions::from(&stat.msg_perm).key;
+        Ok(Inner { id, key, creator: None, persist: AtomicBool::new(false) }.into())
+    }
+
+    /// `msgsnd(2)`—Adds a message of `kind`, and waits while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// [`Removed`](WaitError::Removed); [`InvalidInput`](io::ErrorKind::InvalidInput) for a kind that is not above zero
+    /// and for a message larger than `kernel.msgmax` or the queue's capacity; permission denied.
+    #[doc(alias = "msgsnd")]
+    pub fn send(&self, bytes: &[u8], kind: i64) -> Result<(), WaitError> {
+        match self.try_send(bytes, kind) {
+            Err(TryError::WouldBlock) => self
+                .send_raw(bytes, self.check(kind)?, 0)
+                .map_err(|error| self.send_failed(bytes, error)),
+            Err(TryError::Removed) => Err(WaitError::Removed),
+            Err(TryError::Os(error)) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds a message if there is room now.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](TryError::WouldBlock) where the queue is full, or as for [`send`](Self::send).
+    pub fn try_send(&self, bytes: &[u8], kind: i64) -> Result<(), TryError> {
+        let kind = self.check(kind)?;
+        match self.send_raw(bytes, kind, libc::IPC_NOWAIT) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.check_fits(bytes)?;
+                Err(TryError::WouldBlock)
+            }
+            result => result.map_err(|error| self.send_failed(bytes, error).into()),
+        }
+    }
+
+    /// Adds a message, and waits while the queue is full, but not longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`send`](Self::send).
+    pub fn send_timeout(
+        &self,
+        bytes: &[u8],
+        kind: i64,
+        timeout: Duration,
+    ) -> Result<(), TimeoutError> {
+        retry_until(Deadline::after(timeout), || self.try_send(bytes, kind))
+    }
+
+    /// Adds a message, and waits while the queue is full, but not beyond `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`send`](Self::send).
+    pub fn send_deadline(
+        &self,
+        bytes: &[u8],
+        kind: i64,
+        deadline: Instant,
+    ) -> Result<(), TimeoutError> {
+        retry_until(Deadline::at(deadline), || self.try_send(bytes, kind))
+    }
+
+    /// `msgrcv(2)`—Takes the message that `select` means, and waits while there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Removed`](WaitError::Removed); `E2BIG` for a message longer than the buffer, which stays in the queue unless
+    /// `select` [truncates](Select::truncate); [`InvalidInput`](io::ErrorKind::InvalidInput) for a kind that is not
+    /// above zero; permission denied.
+    #[doc(alias = "msgrcv")]
+    pub fn recv<'a>(&self, buffer: &'a mut [u8], select: Select) -> Result<Message<'a>, WaitError> {
+        let (kind, flags) = select.to_raw(|| self.object())?;
+        let received = sys::receive(self.id(), buffer, kind, flags);
+        Ok(message(buffer, received.map_err(|error| self.recv_failed(buffer.len(), error))?))
+    }
+
+    /// Takes the message that `select` means if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](TryError::WouldBlock) where there is none, or as for [`recv`](Self::recv).
+    pub fn try_recv<'a>(
+        &self,
+        buffer: &'a mut [u8],
+        select: Select,
+    ) -> Result<Message<'a>, TryError> {
+        let received = self.try_recv_into(buffer, select)?;
+        Ok(message(buffer, received))
+    }
+
+    /// Takes the message that `select` means, and waits while there is none, but not longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`recv`](Self::recv).
+    pub fn recv_timeout<'a>(
+        &self,
+        buffer: &'a mut [u8],
+        select: Select,
+        timeout: Duration,
+    ) -> Result<Message<'a>, TimeoutError> {
+        let deadline = Deadline::after(timeout);
+        let received = retry_until(deadline, || self.try_recv_into(buffer, select))?;
+        Ok(message(buffer, received))
+    }
+
+    /// Takes the message that `select` means, and waits while there is none, but not beyond `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`recv`](Self::recv).
+    pub fn recv_deadline<'a>(
+        &self,
+        buffer: &'a mut [u8],
+        select: Select,
+        deadline: Instant,
+    ) -> Result<Message<'a>, TimeoutError> {
+        let deadline = Deadline::at(deadline);
+        let received = retry_until(deadline, || self.try_recv_into(buffer, select))?;
+        Ok(message(buffer, received))
+    }
+
+    /// `msgctl(IPC_RMID)`—Removes the queue and its messages; who waits at it gets [`Removed`](WaitError::Removed).
+    ///
+    /// # Errors
+    ///
+    /// [`Removed`](WaitError::Removed) where it was already;
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) for others than the owner, the creator and root.
+    #[doc(alias = "msgctl")]
+    pub fn remove(&self) -> Result<(), WaitError> {
+        sys::remove(self.id()).map_err(|error| self.failed("remove", error))
+    }
+
+    /// The identifier, by which any process with permission can [open](Self::from_id) the queue.
+    pub fn id(&self) -> i32 {
+        self.0.id
+    }
+
+    /// The key it was created with.
+    pub fn key(&self) -> Key {
+        self.0.key
+    }
+
+    /// Whether dropping the last clone of this handle removes the queue.
+    pub fn is_owner(&self) -> bool {
+        self.0.creator == Some(std::process::id()) && !self.0.persist.load(Ordering::Relaxed)
+    }
+
+    /// Leaves the queue behind when the owner's handle is dropped; [`remove`](Self::remove) removes it then.
+    pub fn persist(&self) {
+        self.0.persist.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn object(&self) -> String {
+        format!("message queue {} (key `{}`)", self.id(), self.key())
+    }
+
+    /// Tells a queue that is gone from everything else that may have happened.
+    pub(super) fn failed(&self, verb: &'static str, error: io::Error) -> WaitError {
+        match error.raw_os_error() {
+            Some(libc::EIDRM) => WaitError::Removed,
+            // Once its slot is free an identifier is no longer known to have been one.
+            Some(libc::EINVAL) if self.is_gone() => WaitError::Removed,
+            _ => WaitError::Os(Error::new(verb, self.object(), error)),
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        let errno = sys::stat(self.id()).err().and_then(|error| error.raw_os_error());
+        matches!(errno, Some(libc::EINVAL | libc::EIDRM))
+    }
+
+    fn check(&self, kind: i64) -> Result<c_long> {
+        match c_long::try_from(kind) {
+            Ok(kind) if kind > 0 => Ok(kind),
+            _ => Err(bad_kind("send to", self.object(), kind)),
+        }
+    }
+
+    /// The kernel would wait for ever for room that the queue does not have even when it is empty.
+    fn check_fits(&self, bytes: &[u8]) -> Result<()> {
+        match sys::stat(self.id()) {
+            Ok(stat) if bytes.len() > stat.msg_qbytes as usize => {
+                let reason = format!(
+                    "the message has {} bytes, the queue holds {}",
+                    bytes.len(),
+                    stat.msg_qbytes
+                );
+                Err(Error::invalid_input("send to", self.object(), reason))
+            }
+            // Without permission to look, the send tells.
+            _ => Ok(()),
+        }
+    }
+
+    fn send_raw(&self, bytes: &[u8], kind: c_long, flags: i32) -> io::Result<()> {
+        sys::send(self.id(), bytes, kind, flags)
+    }
+
+    fn send_failed(&self, bytes: &[u8], error: io::Error) -> WaitError {
+        match self.failed("send to", error) {
+            WaitError::Os(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                WaitError::Os(limits::with_hint(error, |limits| {
+                    format!(
+                        "the message has {} bytes, of which `kernel.msgmax` allows {}",
+                        bytes.len(),
+                        limits.msgmax
+                    )
+                }))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn try_recv_into(&self, buffer: &mut [u8], select: Select) -> Result<sys::Received, TryError> {
+        let (kind, flags) = select.to_raw(|| self.object())?;
+        sys::receive(self.id(), buffer, kind, flags | libc::IPC_NOWAIT).map_err(|error| match error
+            .raw_os_error()
+        {
+            Some(libc::ENOMSG) => TryError::WouldBlock,
+            _ => self.recv_failed(buffer.len(), error).into(),
+        })
+    }
+
+    fn recv_failed(&self, buffer: usize, error: io::Error) -> WaitError {
+        match self.failed("receive from", error) {
+            WaitError::Os(error) if error.raw_os_error() == Some(libc::E2BIG) => {
+                WaitError::Os(error.with_hint(format!(
+                    "the message is longer than the buffer of {buffer} bytes, and stays in the queue"
+                )))
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+fn message(buffer: &[u8], received: sys::Received) -> Message<'_> {
+    let len = received.len.min(buffer.len());
+    Message { bytes: &buffer[..len], kind: received.kind, truncated: received.len > len }
+}
+
+/// Attempts until one does not have to wait, or `deadline` has passed, with pauses in between.
+fn retry_until<T>(
+    deadline: Deadline,
+    mut attempt: impl FnMut() -> Result<T, TryError>,
+) -> Result<T, TimeoutError> {
+    let (mut pause, longest) = PAUSES;
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(TryError::Removed) => return Err(TimeoutError::Removed),
+            Err(TryError::Os(error)) => return Err(error.into()),
+            Err(_) if deadline.is_past() => return Err(TimeoutError::TimedOut),
+            Err(_) => {}
+        }
+        poll::wait_many(&[], deadline.or_after(pause))
+            .map_err(|error| Error::new("wait for", "System V message queue", error))?;
+        pause = (pause * 2).min(longest);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.creator == Some(std::process::id()) && !*self.persist.get_mut() {
+            // A drop has nobody to tell; who wants to know calls `MessageQueue::remove`.
+            drop(sys::remove(self.id));
+        }
+    }
+}
+
+impl From<Inner> for MessageQueue {
+    fn from(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+}
+
+impl fmt::Debug for MessageQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageQueue")
+            .field("id", &self.0.id)
+            .field("key", &self.0.key)
+            .field("owner", &self.is_owner())
+            .finish()
+    }
+}
