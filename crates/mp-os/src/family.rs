@@ -2,7 +2,11 @@
 ///
 /// `fn send, try_send, send_timeout, send_deadline(self: &Self, bytes: &[u8]) -> usize = send_until;` makes the four
 /// methods named, each a call of `send_until(&self, bytes: &[u8], deadline: Deadline) -> Result<usize, TimeoutError>`.
-/// Docs and attributes before `fn` go to the first; the other three refer to it and to its `# Errors` section.
+/// Docs and attributes before `fn` go to the first; the other three refer to it and to its `# Errors` section. A lifetime
+/// may follow the names: `fn recv, try_recv, recv_timeout, recv_deadline<'a>(...) -> Message<'a>`.
+///
+/// Operations with outcomes of their own begin with `fails with (WaitError, TryError, TimeoutError):`, the errors of the
+/// waiting form, of `try_` and of the two with a deadline; the first two are made from the third (`From`).
 ///
 /// # Examples
 ///
@@ -40,13 +44,16 @@
 /// ```
 #[macro_export]
 macro_rules! family {
-    ($(
+    (fails with ($blocking:ty, $trying:ty, $timed:ty): $(
         $(#[$attribute:meta])*
         $visibility:vis fn $operation:ident, $try_form:ident, $timeout_form:ident, $deadline_form:ident
+            $(<$lifetime:lifetime>)?
             ($self:ident: $receiver:ty $(, $argument:ident: $type:ty)*) -> $output:ty = $until:ident;
     )+) => {$(
         $(#[$attribute])*
-        $visibility fn $operation($self: $receiver $(, $argument: $type)*) -> $crate::Result<$output> {
+        $visibility fn $operation $(<$lifetime>)? (
+            $self: $receiver $(, $argument: $type)*
+        ) -> $crate::Result<$output, $blocking> {
             Ok($self.$until($($argument,)* $crate::Deadline::never())?)
         }
 
@@ -54,10 +61,10 @@ macro_rules! family {
         ///
         /// # Errors
         ///
-        /// [`WouldBlock`](mp_os::TryError::WouldBlock) where it would have to wait; otherwise as there.
-        $visibility fn $try_form(
+        /// `WouldBlock` where it would have to wait; otherwise as there.
+        $visibility fn $try_form $(<$lifetime>)? (
             $self: $receiver $(, $argument: $type)*
-        ) -> $crate::Result<$output, $crate::TryError> {
+        ) -> $crate::Result<$output, $trying> {
             let at_once = $crate::Deadline::after(::core::time::Duration::ZERO);
             Ok($self.$until($($argument,)* at_once)?)
         }
@@ -66,10 +73,10 @@ macro_rules! family {
         ///
         /// # Errors
         ///
-        /// [`TimedOut`](mp_os::TimeoutError::TimedOut) when `timeout` has passed first; otherwise as there.
-        $visibility fn $timeout_form(
+        /// `TimedOut` when `timeout` has passed first; otherwise as there.
+        $visibility fn $timeout_form $(<$lifetime>)? (
             $self: $receiver $(, $argument: $type)*, timeout: ::core::time::Duration
-        ) -> $crate::Result<$output, $crate::TimeoutError> {
+        ) -> $crate::Result<$output, $timed> {
             $self.$until($($argument,)* $crate::Deadline::after(timeout))
         }
 
@@ -77,11 +84,17 @@ macro_rules! family {
         ///
         /// # Errors
         ///
-        /// [`TimedOut`](mp_os::TimeoutError::TimedOut) when `deadline` has passed first; otherwise as there.
-        $visibility fn $deadline_form(
+        /// `TimedOut` when `deadline` has passed first; otherwise as there.
+        $visibility fn $deadline_form $(<$lifetime>)? (
             $self: $receiver $(, $argument: $type)*, deadline: ::std::time::Instant
-        ) -> $crate::Result<$output, $crate::TimeoutError> {
+        ) -> $crate::Result<$output, $timed> {
             $self.$until($($argument,)* $crate::Deadline::at(deadline))
         }
     )+};
+    (fails $($rest:tt)+) => {
+        ::core::compile_error!("expected `fails with (WaitError, TryError, TimeoutError):` and then methods");
+    };
+    ($($methods:tt)+) => {
+        $crate::family! { fails with ($crate::Error, $crate::TryError, $crate::TimeoutError): $($methods)+ }
+    };
 }

@@ -30,7 +30,7 @@
 
 #![deny(unsafe_code)]
 
-// The docs that `family!` writes say `mp_os::`, in this crate too.
+// The docs say `mp_os::`, as their readers do.
 extern crate self as mp_os;
 
 mod cvt;

@@ -148,7 +148,7 @@ outcome!(TimeoutError {
     Removed: "the object was removed", NotFound;
 });
 
-impl From<WaitError> for TryError {
+impl From<WaitError> for TimeoutError {
     fn from(error: WaitError) -> Self {
         match error {
             WaitError::Removed => Self::Removed,
@@ -157,11 +157,24 @@ impl From<WaitError> for TryError {
     }
 }
 
-impl From<WaitError> for TimeoutError {
-    fn from(error: WaitError) -> Self {
-        match error {
-            WaitError::Removed => Self::Removed,
-            WaitError::Os(error) => Self::Os(error),
+/// For a `try_` form that is the waiting one with a deadline in the past.
+impl From<TimeoutError> for TryError {
+    fn from(outcome: TimeoutError) -> Self {
+        match outcome {
+            TimeoutError::TimedOut => Self::WouldBlock,
+            TimeoutError::Removed => Self::Removed,
+            TimeoutError::Os(error) => Self::Os(error),
+        }
+    }
+}
+
+/// For a form without a deadline that is the one with [`Deadline::never`](crate::Deadline::never).
+impl From<TimeoutError> for WaitError {
+    fn from(outcome: TimeoutError) -> Self {
+        match outcome {
+            TimeoutError::Removed => Self::Removed,
+            TimeoutError::TimedOut => Self::Os(crate::TimeoutError::TimedOut.into()),
+            TimeoutError::Os(error) => Self::Os(error),
         }
     }
 }
@@ -191,7 +204,7 @@ mod tests {
         assert!(matches!(removed, TimeoutError::Removed) && removed.os_error().is_none());
         assert_eq!(std::io::Error::from(removed).kind(), std::io::ErrorKind::NotFound);
         let refused = Error::new("send to", "queue 7", std::io::Error::from_raw_os_error(13));
-        let refused = TryError::from(WaitError::Os(refused));
+        let refused = TryError::from(TimeoutError::from(WaitError::Os(refused)));
         assert_eq!(refused.os_error().unwrap().raw_os_error(), Some(13));
     }
 }
