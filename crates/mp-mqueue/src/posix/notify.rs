@@ -1,7 +1,6 @@
 use std::{
     error, fmt, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    time::{Duration, Instant},
 };
 
 use mp_os::{
@@ -107,67 +106,30 @@ pub enum Notify {
 const WOKEN: u8 = 1;
 
 impl Notifier {
-    /// Waits for the end of the registration.
-    ///
-    /// # Errors
-    ///
-    /// What `recv(2)` and `ppoll(2)` fail with.
-    pub fn wait(&self) -> Result<Notify> {
-        match self.wait_until(Deadline::never()) {
-            Ok(end) => Ok(end),
-            Err(TimeoutError::Os(error)) => Err(error),
-            Err(outcome) => Err(self.error(outcome.into())),
-        }
-    }
-
-    /// Whether the registration has ended, and how.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](TryError::WouldBlock) while it lasts, or as for [`wait`](Self::wait).
-    pub fn try_wait(&self) -> Result<Notify, TryError> {
-        let mut cookie = [0; sys::COOKIE_LEN];
-        // It stays in the socket, so that everybody who waits learns of it, however often.
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
-        match recv(self.socket.as_raw_fd(), &mut cookie, flags) {
-            Ok(_) if cookie[sys::COOKIE_LEN - 1] == WOKEN => Ok(Notify::Arrived),
-            Ok(_) => Ok(Notify::Cancelled),
-            Err(nix::Error::EAGAIN) => Err(TryError::WouldBlock),
-            Err(error) => Err(self.error(error.into()).into()),
-        }
-    }
-
-    /// Waits for the end of the registration, but not longer than `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`wait`](Self::wait).
-    pub fn wait_timeout(&self, timeout: Duration) -> Result<Notify, TimeoutError> {
-        self.wait_until(Deadline::after(timeout))
-    }
-
-    /// Waits for the end of the registration, but not beyond `deadline`.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`wait`](Self::wait).
-    pub fn wait_deadline(&self, deadline: Instant) -> Result<Notify, TimeoutError> {
-        self.wait_until(Deadline::at(deadline))
+    mp_os::family! {
+        /// Waits for the end of the registration, and tells it again however often it is asked.
+        ///
+        /// # Errors
+        ///
+        /// What `recv(2)` and `ppoll(2)` fail with.
+        pub fn wait, try_wait, wait_timeout, wait_deadline(self: &Self) -> Notify = wait_until;
     }
 
     fn wait_until(&self, deadline: Deadline) -> Result<Notify, TimeoutError> {
-        loop {
-            match self.try_wait() {
-                Ok(end) => return Ok(end),
-                Err(TryError::Os(error)) => return Err(error.into()),
-                Err(_) => {}
-            }
-            match poll::wait(self.as_fd(), Interest::Readable, deadline) {
-                Ok(true) => {}
-                Ok(false) => return Err(TimeoutError::TimedOut),
-                Err(error) => return Err(self.error(error).into()),
-            }
+        match poll::wait(self.as_fd(), Interest::Readable, deadline) {
+            Ok(true) => Ok(self.end()?),
+            Ok(false) => Err(TimeoutError::TimedOut),
+            Err(error) => Err(self.error(error).into()),
         }
+    }
+
+    fn end(&self) -> Result<Notify> {
+        let mut cookie = [0; sys::COOKIE_LEN];
+        // It stays in the socket, so that everybody who waits learns of it.
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
+        recv(self.socket.as_raw_fd(), &mut cookie, flags)
+            .map_err(|error| self.error(error.into()))?;
+        Ok(if cookie[sys::COOKIE_LEN - 1] == WOKEN { Notify::Arrived } else { Notify::Cancelled })
     }
 
     fn error(&self, error: io::Error) -> Error {

@@ -5,11 +5,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use mp_os::{
-    Deadline, Error, ObjectName, Result, TimeoutError, TryError,
+    Deadline, Error, ObjectName, Result, TimeoutError,
     poll::{self, Interest},
 };
 use nix::{libc, sys::stat::fstat};
@@ -121,125 +120,28 @@ impl MessageQueue {
             .map_err(|error| Error::new("unlink", object(Some(&name)), error))
     }
 
-    /// `mq_send(3)`—Adds a message, and waits while the queue is full.
-    ///
-    /// # Errors
-    ///
-    /// `EMSGSIZE` for more bytes than the queue's message size, `EBADF` where it was opened to receive only,
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a priority above [`MAX_PRIORITY`].
-    #[doc(alias = "mq_send")]
-    pub fn send(&self, bytes: &[u8], priority: u32) -> Result<()> {
-        self.check(priority)?;
-        loop {
-            match sys::send(self.as_fd(), bytes, priority) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait_ready(Interest::Writable)?;
-                }
-                result => return result.map_err(|error| self.send_error(bytes, error)),
-            }
-        }
-    }
+    mp_os::family! {
+        /// `mq_send(3)`—Adds a message, and waits while the queue is full.
+        ///
+        /// # Errors
+        ///
+        /// `EMSGSIZE` for more bytes than the queue's message size, `EBADF` where it was opened to receive only,
+        /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a priority above [`MAX_PRIORITY`].
+        #[doc(alias = "mq_send", alias = "mq_timedsend")]
+        pub fn send, try_send, send_timeout, send_deadline(
+            self: &Self, bytes: &[u8], priority: u32
+        ) -> () = send_until;
 
-    /// Adds a message if there is room now.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](TryError::WouldBlock) where the queue is full, or as for [`send`](Self::send).
-    pub fn try_send(&self, bytes: &[u8], priority: u32) -> Result<(), TryError> {
-        self.check(priority)?;
-        sys::try_send(self.as_fd(), bytes, priority).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => TryError::WouldBlock,
-            _ => TryError::Os(self.send_error(bytes, error)),
-        })
-    }
-
-    /// Adds a message, and waits while the queue is full, but not longer than `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`send`](Self::send).
-    #[doc(alias = "mq_timedsend")]
-    pub fn send_timeout(
-        &self,
-        bytes: &[u8],
-        priority: u32,
-        timeout: Duration,
-    ) -> Result<(), TimeoutError> {
-        self.send_until(bytes, priority, Deadline::after(timeout))
-    }
-
-    /// Adds a message, and waits while the queue is full, but not beyond `deadline`.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`send`](Self::send).
-    #[doc(alias = "mq_timedsend")]
-    pub fn send_deadline(
-        &self,
-        bytes: &[u8],
-        priority: u32,
-        deadline: Instant,
-    ) -> Result<(), TimeoutError> {
-        self.send_until(bytes, priority, Deadline::at(deadline))
-    }
-
-    /// `mq_receive(3)`—Takes the oldest message of the highest priority, and waits while there is none.
-    ///
-    /// # Errors
-    ///
-    /// `EMSGSIZE` for a buffer smaller than the queue's message size, however short the message is; `EBADF` where the
-    /// queue was opened to send only.
-    #[doc(alias = "mq_receive")]
-    pub fn recv<'a>(&self, buffer: &'a mut [u8]) -> Result<Message<'a>> {
-        let (len, priority) = loop {
-            match sys::receive(self.as_fd(), buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait_ready(Interest::Readable)?;
-                }
-                result => break result.map_err(|error| self.recv_error(buffer.len(), error))?,
-            }
-        };
-        Ok(Message { bytes: &buffer[..len], priority })
-    }
-
-    /// Takes the oldest message of the highest priority if there is one now.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](TryError::WouldBlock) where the queue is empty, or as for [`recv`](Self::recv).
-    pub fn try_recv<'a>(&self, buffer: &'a mut [u8]) -> Result<Message<'a>, TryError> {
-        let (len, priority) = self.try_recv_into(buffer)?;
-        Ok(Message { bytes: &buffer[..len], priority })
-    }
-
-    /// Takes the oldest message of the highest priority, and waits while there is none, but not longer than `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`recv`](Self::recv).
-    #[doc(alias = "mq_timedreceive")]
-    pub fn recv_timeout<'a>(
-        &self,
-        buffer: &'a mut [u8],
-        timeout: Duration,
-    ) -> Result<Message<'a>, TimeoutError> {
-        let (len, priority) = self.recv_until(buffer, Deadline::after(timeout))?;
-        Ok(Message { bytes: &buffer[..len], priority })
-    }
-
-    /// Takes the oldest message of the highest priority, and waits while there is none, but not beyond `deadline`.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`recv`](Self::recv).
-    #[doc(alias = "mq_timedreceive")]
-    pub fn recv_deadline<'a>(
-        &self,
-        buffer: &'a mut [u8],
-        deadline: Instant,
-    ) -> Result<Message<'a>, TimeoutError> {
-        let (len, priority) = self.recv_until(buffer, Deadline::at(deadline))?;
-        Ok(Message { bytes: &buffer[..len], priority })
+        /// `mq_receive(3)`—Takes the oldest message of the highest priority, and waits while there is none.
+        ///
+        /// # Errors
+        ///
+        /// `EMSGSIZE` for a buffer smaller than the queue's message size, however short the message is; `EBADF` where the
+        /// queue was opened to send only.
+        #[doc(alias = "mq_receive", alias = "mq_timedreceive")]
+        pub fn recv, try_recv, recv_timeout, recv_deadline<'a>(
+            self: &Self, buffer: &'a mut [u8]
+        ) -> Message<'a> = recv_until;
     }
 
     /// `mq_getattr(3)`—What the queue can hold, and how many messages it holds now.
@@ -285,49 +187,51 @@ impl MessageQueue {
         priority: u32,
         deadline: Deadline,
     ) -> Result<(), TimeoutError> {
-        loop {
-            match self.try_send(bytes, priority) {
-                Err(TryError::WouldBlock) => self.wait(Interest::Writable, deadline)?,
-                Err(TryError::Os(error)) => return Err(error.into()),
-                _ => return Ok(()),
-            }
-        }
+        self.check(priority)?;
+        self.wait_until(
+            Interest::Writable,
+            deadline,
+            || sys::send(self.as_fd(), bytes, priority, waits(deadline)),
+            |error| self.send_error(bytes, error),
+        )
     }
 
-    fn try_recv_into(&self, buffer: &mut [u8]) -> Result<(usize, u32), TryError> {
-        sys::try_receive(self.as_fd(), buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => TryError::WouldBlock,
-            _ => TryError::Os(self.recv_error(buffer.len(), error)),
-        })
-    }
-
-    fn recv_until(
+    fn recv_until<'a>(
         &self,
-        buffer: &mut [u8],
+        buffer: &'a mut [u8],
         deadline: Deadline,
-    ) -> Result<(usize, u32), TimeoutError> {
+    ) -> Result<Message<'a>, TimeoutError> {
+        let capacity = buffer.len();
+        let (len, priority) = self.wait_until(
+            Interest::Readable,
+            deadline,
+            || sys::receive(self.as_fd(), buffer, waits(deadline)),
+            |error| self.recv_error(capacity, error),
+        )?;
+        Ok(Message { bytes: &buffer[..len], priority })
+    }
+
+    /// Attempts until one does not have to wait, or `deadline` has passed; in between, waits for readiness.
+    fn wait_until<T>(
+        &self,
+        interest: Interest,
+        deadline: Deadline,
+        mut attempt: impl FnMut() -> io::Result<T>,
+        explain: impl FnOnce(io::Error) -> Error,
+    ) -> Result<T, TimeoutError> {
         loop {
-            match self.try_recv_into(buffer) {
-                Ok(received) => return Ok(received),
-                Err(TryError::Os(error)) => return Err(error.into()),
-                Err(_) => self.wait(Interest::Readable, deadline)?,
+            match attempt() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Ok(result.map_err(explain)?),
+            }
+            if deadline.is_past() || !self.wait_ready(interest, deadline)? {
+                return Err(TimeoutError::TimedOut);
             }
         }
     }
 
-    /// For a queue that came as a descriptor with `O_NONBLOCK`.
-    fn wait_ready(&self, interest: Interest) -> Result<()> {
-        poll::wait(self.as_fd(), interest, Deadline::never())
-            .map(drop)
-            .map_err(|error| self.error("wait for", error))
-    }
-
-    fn wait(&self, interest: Interest, deadline: Deadline) -> Result<(), TimeoutError> {
-        match poll::wait(self.as_fd(), interest, deadline) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(TimeoutError::TimedOut),
-            Err(error) => Err(self.error("wait for", error).into()),
-        }
+    fn wait_ready(&self, interest: Interest, deadline: Deadline) -> Result<bool> {
+        poll::wait(self.as_fd(), interest, deadline).map_err(|error| self.error("wait for", error))
     }
 
     fn send_error(&self, bytes: &[u8], error: io::Error) -> Error {
@@ -359,6 +263,12 @@ impl MessageQueue {
         }
         sys::attributes(self.as_fd()).map(|attributes| attributes.message_size).ok()
     }
+}
+
+/// Without a deadline, the kernel waits: it hands a message to the waiting receiver of the highest scheduling priority.
+/// A descriptor that came with `O_NONBLOCK` does not, and is waited for like the others.
+fn waits(deadline: Deadline) -> bool {
+    deadline.instant().is_none()
 }
 
 pub(super) fn object(name: Option<&ObjectName>) -> String {

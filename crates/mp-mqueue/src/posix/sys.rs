@@ -65,58 +65,45 @@ pub(super) fn unlink(name: &CStr) -> io::Result<()> {
     Ok(mq_unlink(name)?)
 }
 
-pub(super) fn send(queue: BorrowedFd<'_>, bytes: &[u8], priority: u32) -> io::Result<()> {
-    let (start, len) = (bytes.as_ptr().cast(), bytes.len());
+/// Sends; where it does not wait, neither `O_NONBLOCK` nor its absence on the open file, which others may share, matters.
+pub(super) fn send(
+    queue: BorrowedFd<'_>,
+    bytes: &[u8],
+    priority: u32,
+    wait: bool,
+) -> io::Result<()> {
+    let (fd, start, len) = (queue.as_raw_fd(), bytes.as_ptr().cast(), bytes.len());
+    let long_ago = LONG_AGO;
+    let until = if wait { ptr::null() } else { &raw const long_ago };
     retry(|| {
-        // SAFETY: `start` and `len` are those of `bytes`.
-        cvt(unsafe { libc::mq_send(queue.as_raw_fd(), start, len, priority) })
-    })?;
-    Ok(())
-}
-
-/// Sends without waiting, whether or not the open file has `O_NONBLOCK`, which other processes may share.
-pub(super) fn try_send(queue: BorrowedFd<'_>, bytes: &[u8], priority: u32) -> io::Result<()> {
-    let (start, len) = (bytes.as_ptr().cast(), bytes.len());
-    let now = long_ago();
-    retry(|| {
-        // SAFETY: `start` and `len` are those of `bytes`, and `now` is valid for reads.
-        cvt(unsafe { libc::mq_timedsend(queue.as_raw_fd(), start, len, priority, &raw const now) })
+        // SAFETY: `start` and `len` are those of `bytes`, and `until` is null, as in `mq_send`, or valid for reads.
+        cvt(unsafe { libc::mq_timedsend(fd, start, len, priority, until) })
     })
     .map_err(would_block)?;
     Ok(())
 }
 
 /// The length and the priority of the message now in `buffer`.
-pub(super) fn receive(queue: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, u32)> {
-    let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
+pub(super) fn receive(
+    queue: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    wait: bool,
+) -> io::Result<(usize, u32)> {
+    let (fd, start, len) = (queue.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len());
     let mut priority = 0;
+    let long_ago = LONG_AGO;
+    let until = if wait { ptr::null() } else { &raw const long_ago };
     let received = retry(|| {
-        // SAFETY: `start` and `len` are those of `buffer`, and `priority` is valid for writes.
-        cvt(unsafe { libc::mq_receive(queue.as_raw_fd(), start, len, &raw mut priority) })
-    })?;
-    Ok((received.unsigned_abs(), priority))
-}
-
-/// As [`receive`], without waiting.
-pub(super) fn try_receive(queue: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, u32)> {
-    let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-    let mut priority = 0;
-    let now = long_ago();
-    let received = retry(|| {
-        // SAFETY: `start` and `len` are those of `buffer`, `priority` is valid for writes and `now` for reads.
-        cvt(unsafe {
-            let (priority, now) = (&raw mut priority, &raw const now);
-            libc::mq_timedreceive(queue.as_raw_fd(), start, len, priority, now)
-        })
+        // SAFETY: `start` and `len` are those of `buffer`, `priority` is valid for writes, and `until` is null, as in
+        // `mq_receive`, or valid for reads.
+        cvt(unsafe { libc::mq_timedreceive(fd, start, len, &raw mut priority, until) })
     })
     .map_err(would_block)?;
     Ok((received.unsigned_abs(), priority))
 }
 
-/// An absolute time that has passed on every clock: the kernel looks at the queue first and never waits.
-fn long_ago() -> libc::timespec {
-    libc::timespec { tv_sec: 0, tv_nsec: 0 }
-}
+/// An absolute time that has passed on every clock: the kernel looks at the queue first and then does not wait.
+const LONG_AGO: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
 
 fn would_block(error: io::Error) -> io::Error {
     match error.raw_os_error() {

@@ -1,17 +1,17 @@
 use std::{
-    fmt, io,
+    fmt, io, mem,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use mp_os::{
     Deadline, Error, Result, poll,
     sysv::{Key, Permissions, TimeoutError, TryError, WaitError},
 };
-use nix::libc::{self, c_long};
+use nix::libc;
 
 use super::{CreateOptions, OpenOptions, Select, limits, select::bad_kind, sys};
 
@@ -108,126 +108,31 @@ impl MessageQueue {
         Ok(Inner { id, key, creator: None, persist: AtomicBool::new(false) }.into())
     }
 
-    /// `msgsnd(2)`—Adds a message of `kind`, and waits while the queue is full.
-    ///
-    /// # Errors
-    ///
-    /// [`Removed`](WaitError::Removed); [`InvalidInput`](io::ErrorKind::InvalidInput) for a kind that is not above zero
-    /// and for a message larger than `kernel.msgmax` or the queue's capacity; permission denied.
-    #[doc(alias = "msgsnd")]
-    pub fn send(&self, bytes: &[u8], kind: i64) -> Result<(), WaitError> {
-        match self.try_send(bytes, kind) {
-            Err(TryError::WouldBlock) => self
-                .send_raw(bytes, self.check(kind)?, 0)
-                .map_err(|error| self.send_failed(bytes, error)),
-            Err(TryError::Removed) => Err(WaitError::Removed),
-            Err(TryError::Os(error)) => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
+    mp_os::family! {
+        fails with (WaitError, TryError, TimeoutError):
 
-    /// Adds a message if there is room now.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](TryError::WouldBlock) where the queue is full, or as for [`send`](Self::send).
-    pub fn try_send(&self, bytes: &[u8], kind: i64) -> Result<(), TryError> {
-        let kind = self.check(kind)?;
-        match self.send_raw(bytes, kind, libc::IPC_NOWAIT) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.check_fits(bytes)?;
-                Err(TryError::WouldBlock)
-            }
-            result => result.map_err(|error| self.send_failed(bytes, error).into()),
-        }
-    }
+        /// `msgsnd(2)`—Adds a message of `kind`, and waits while the queue is full.
+        ///
+        /// # Errors
+        ///
+        /// [`Removed`](WaitError::Removed); [`InvalidInput`](io::ErrorKind::InvalidInput) for a kind that is not above
+        /// zero and for a message larger than `kernel.msgmax` or the queue's capacity; permission denied.
+        #[doc(alias = "msgsnd")]
+        pub fn send, try_send, send_timeout, send_deadline(
+            self: &Self, bytes: &[u8], kind: i64
+        ) -> () = send_until;
 
-    /// Adds a message, and waits while the queue is full, but not longer than `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`send`](Self::send).
-    pub fn send_timeout(
-        &self,
-        bytes: &[u8],
-        kind: i64,
-        timeout: Duration,
-    ) -> Result<(), TimeoutError> {
-        retry_until(Deadline::after(timeout), || self.try_send(bytes, kind))
-    }
-
-    /// Adds a message, and waits while the queue is full, but not beyond `deadline`.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`send`](Self::send).
-    pub fn send_deadline(
-        &self,
-        bytes: &[u8],
-        kind: i64,
-        deadline: Instant,
-    ) -> Result<(), TimeoutError> {
-        retry_until(Deadline::at(deadline), || self.try_send(bytes, kind))
-    }
-
-    /// `msgrcv(2)`—Takes the message that `select` means, and waits while there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`Removed`](WaitError::Removed); `E2BIG` for a message longer than the buffer, which stays in the queue unless
-    /// `select` [truncates](Select::truncate); [`InvalidInput`](io::ErrorKind::InvalidInput) for a kind that is not
-    /// above zero; permission denied.
-    #[doc(alias = "msgrcv")]
-    pub fn recv<'a>(&self, buffer: &'a mut [u8], select: Select) -> Result<Message<'a>, WaitError> {
-        let (kind, flags) = select.to_raw(|| self.object())?;
-        let received = sys::receive(self.id(), buffer, kind, flags);
-        Ok(message(buffer, received.map_err(|error| self.recv_failed(buffer.len(), error))?))
-    }
-
-    /// Takes the message that `select` means if there is one now.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](TryError::WouldBlock) where there is none, or as for [`recv`](Self::recv).
-    pub fn try_recv<'a>(
-        &self,
-        buffer: &'a mut [u8],
-        select: Select,
-    ) -> Result<Message<'a>, TryError> {
-        let received = self.try_recv_into(buffer, select)?;
-        Ok(message(buffer, received))
-    }
-
-    /// Takes the message that `select` means, and waits while there is none, but not longer than `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`recv`](Self::recv).
-    pub fn recv_timeout<'a>(
-        &self,
-        buffer: &'a mut [u8],
-        select: Select,
-        timeout: Duration,
-    ) -> Result<Message<'a>, TimeoutError> {
-        let deadline = Deadline::after(timeout);
-        let received = retry_until(deadline, || self.try_recv_into(buffer, select))?;
-        Ok(message(buffer, received))
-    }
-
-    /// Takes the message that `select` means, and waits while there is none, but not beyond `deadline`.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](TimeoutError::TimedOut), or as for [`recv`](Self::recv).
-    pub fn recv_deadline<'a>(
-        &self,
-        buffer: &'a mut [u8],
-        select: Select,
-        deadline: Instant,
-    ) -> Result<Message<'a>, TimeoutError> {
-        let deadline = Deadline::at(deadline);
-        let received = retry_until(deadline, || self.try_recv_into(buffer, select))?;
-        Ok(message(buffer, received))
+        /// `msgrcv(2)`—Takes the message that `select` means, and waits while there is none.
+        ///
+        /// # Errors
+        ///
+        /// [`Removed`](WaitError::Removed); `E2BIG` for a message longer than the buffer, which stays in the queue unless
+        /// `select` [truncates](Select::truncate); [`InvalidInput`](io::ErrorKind::InvalidInput) for a kind that is not
+        /// above zero; permission denied.
+        #[doc(alias = "msgrcv")]
+        pub fn recv, try_recv, recv_timeout, recv_deadline<'a>(
+            self: &Self, buffer: &'a mut [u8], select: Select
+        ) -> Message<'a> = recv_until;
     }
 
     /// `msgctl(IPC_RMID)`—Removes the queue and its messages; who waits at it gets [`Removed`](WaitError::Removed).
@@ -280,11 +185,40 @@ impl MessageQueue {
         matches!(errno, Some(libc::EINVAL | libc::EIDRM))
     }
 
-    fn check(&self, kind: i64) -> Result<c_long> {
-        match c_long::try_from(kind) {
-            Ok(kind) if kind > 0 => Ok(kind),
-            _ => Err(bad_kind("send to", self.object(), kind)),
+    fn send_until(&self, bytes: &[u8], kind: i64, deadline: Deadline) -> Result<(), TimeoutError> {
+        if kind <= 0 {
+            return Err(bad_kind("send to", self.object(), kind).into());
         }
+        let mut checked = false;
+        wait_until(deadline, |flags| {
+            match sys::send(self.id(), bytes, kind, flags) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result.map(Some).map_err(|error| self.send_failed(bytes, error)),
+            }
+            if !mem::replace(&mut checked, true) {
+                self.check_fits(bytes)?;
+            }
+            Ok(None)
+        })
+    }
+
+    fn recv_until<'a>(
+        &self,
+        buffer: &'a mut [u8],
+        select: Select,
+        deadline: Deadline,
+    ) -> Result<Message<'a>, TimeoutError> {
+        let (kind, select) = select.to_raw(|| self.object())?;
+        let received = wait_until(deadline, |flags| {
+            match sys::receive(self.id(), buffer, kind, select | flags) {
+                Ok(received) => Ok(Some(received)),
+                Err(error) if error.raw_os_error() == Some(libc::ENOMSG) => Ok(None),
+                Err(error) => Err(self.recv_failed(buffer.len(), error)),
+            }
+        })?;
+        let len = received.len.min(buffer.len());
+        let truncated = received.len > len;
+        Ok(Message { bytes: &buffer[..len], kind: received.kind, truncated })
     }
 
     /// The kernel would wait for ever for room that the queue does not have even when it is empty.
@@ -303,10 +237,6 @@ impl MessageQueue {
         }
     }
 
-    fn send_raw(&self, bytes: &[u8], kind: c_long, flags: i32) -> io::Result<()> {
-        sys::send(self.id(), bytes, kind, flags)
-    }
-
     fn send_failed(&self, bytes: &[u8], error: io::Error) -> WaitError {
         match self.failed("send to", error) {
             WaitError::Os(error) if error.raw_os_error() == Some(libc::EINVAL) => {
@@ -322,16 +252,6 @@ impl MessageQueue {
         }
     }
 
-    fn try_recv_into(&self, buffer: &mut [u8], select: Select) -> Result<sys::Received, TryError> {
-        let (kind, flags) = select.to_raw(|| self.object())?;
-        sys::receive(self.id(), buffer, kind, flags | libc::IPC_NOWAIT).map_err(|error| match error
-            .raw_os_error()
-        {
-            Some(libc::ENOMSG) => TryError::WouldBlock,
-            _ => self.recv_failed(buffer.len(), error).into(),
-        })
-    }
-
     fn recv_failed(&self, buffer: usize, error: io::Error) -> WaitError {
         match self.failed("receive from", error) {
             WaitError::Os(error) if error.raw_os_error() == Some(libc::E2BIG) => {
@@ -344,28 +264,27 @@ impl MessageQueue {
     }
 }
 
-fn message(buffer: &[u8], received: sys::Received) -> Message<'_> {
-    let len = received.len.min(buffer.len());
-    Message { bytes: &buffer[..len], kind: received.kind, truncated: received.len > len }
-}
-
-/// Attempts until one does not have to wait, or `deadline` has passed, with pauses in between.
-fn retry_until<T>(
+/// Attempts until one succeeds or `deadline` has passed: at first without waiting (`None`: it would have to), and then,
+/// without a deadline, inside the kernel, or else again and again with pauses in between.
+fn wait_until<T>(
     deadline: Deadline,
-    mut attempt: impl FnMut() -> Result<T, TryError>,
+    mut attempt: impl FnMut(i32) -> Result<Option<T>, WaitError>,
 ) -> Result<T, TimeoutError> {
     let (mut pause, longest) = PAUSES;
+    let mut flags = libc::IPC_NOWAIT;
     loop {
-        match attempt() {
-            Ok(value) => return Ok(value),
-            Err(TryError::Removed) => return Err(TimeoutError::Removed),
-            Err(TryError::Os(error)) => return Err(error.into()),
-            Err(_) if deadline.is_past() => return Err(TimeoutError::TimedOut),
-            Err(_) => {}
+        // Looked at first: the last attempt is one made when the deadline has passed.
+        let last = deadline.is_past();
+        match attempt(flags)? {
+            Some(value) => return Ok(value),
+            None if last => return Err(TimeoutError::TimedOut),
+            None if deadline.instant().is_none() => flags = 0,
+            None => {
+                poll::wait_many(&[], deadline.or_after(pause))
+                    .map_err(|error| Error::new("wait for", "System V message queue", error))?;
+                pause = (pause * 2).min(longest);
+            }
         }
-        poll::wait_many(&[], deadline.or_after(pause))
-            .map_err(|error| Error::new("wait for", "System V message queue", error))?;
-        pause = (pause * 2).min(longest);
     }
 }
 

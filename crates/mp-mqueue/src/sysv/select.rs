@@ -75,10 +75,10 @@ impl Select {
             Which::Except(kind) => (kind, libc::MSG_EXCEPT),
         };
         let sign = if matches!(self.which, Which::UpTo(_)) { -1 } else { 1 };
-        match c_long::try_from(kind) {
-            Ok(kind) if kind > 0 => Ok((sign * kind, flags | self.flags())),
-            _ => Err(bad_kind("receive from", object(), kind)),
+        if kind <= 0 {
+            return Err(bad_kind("receive from", object(), kind));
         }
+        Ok((sign * kind, flags | self.flags()))
     }
 
     const fn flags(self) -> i32 {
