@@ -1,0 +1,38 @@
+//! Tasks of this workspace: `cargo xtask --help`.
+
+#![deny(unsafe_code)]
+
+mod deny_syscalls;
+mod sys;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(about, bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check the rules that the compiler does not: floors, unsafe, lengths, what every crate must have
+    Tidy,
+    /// Run a command whose system calls are denied, as a container's seccomp profile denies them
+    DenySyscalls(deny_syscalls::Arguments),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().task {
+        Task::Tidy => tidy::run(),
+        Task::DenySyscalls(arguments) => {
+            // On success the command has replaced this process.
+            let error = deny_syscalls::run(&arguments);
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The rules of this workspace that the compiler does not check.
+//!
+//! Each rule takes what it looks at and returns findings, so that its test can show it a small bad sample.
+
+mod crates;
+mod finding;
+mod rust;
+mod source;
+mod text;
+
+use std::{
+    error::Error,
+    fs, io,
+    path::Path,
+    process::{Command, ExitCode},
+};
+
+use cargo_metadata::{Metadata, MetadataCommand};
+
+use self::{finding::Finding, source::Source};
+
+/// Prints every finding; the task fails if there is one.
+pub(crate) fn run() -> ExitCode {
+    match check() {
+        Ok((files, findings)) if findings.is_empty() => {
+            println!("tidy: {files} files, nothing to complain about");
+            ExitCode::SUCCESS
+        }
+        Ok((_, findings)) => {
+            findings.iter().for_each(|finding| eprintln!("{finding}"));
+            eprintln!("tidy: {} findings", findings.len());
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("tidy: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The number of files looked at, and what is wrong with them.
+fn check() -> Result<(usize, Vec<Finding>), Box<dyn Error>> {
+    let metadata = MetadataCommand::new().no_deps().exec()?;
+    let root = metadata.workspace_root.as_std_path();
+    let mut findings = check_crates(&metadata, root);
+    let paths = tracked_files(root)?;
+    for path in &paths {
+        // What is not text is not ours to judge, and a deleted file is no file.
+        let Ok(text) = fs::read_to_string(root.join(path)) else { continue };
+        findings.extend(text::check(path, &text));
+        if path.ends_with(".rs") {
+            match Source::parse(path, &text) {
+                Ok(source) => findings.extend(rust::check(&source)),
+                Err(error) => findings.push(Finding::new(path, "it must parse", error.to_string())),
+            }
+        }
+    }
+    findings.sort();
+    Ok((paths.len(), findings))
+}
+
+fn check_crates(metadata: &Metadata, root: &Path) -> Vec<Finding> {
+    let mut findings = crates::dependencies(metadata);
+    findings.extend(crates::licences(metadata, root));
+    for package in &metadata.packages {
+        let directory = package.manifest_path.parent().map_or(root, |path| path.as_std_path());
+        findings.extend(crates::readme(root, directory));
+    }
+    let changes = fs::read_to_string(root.join("CHANGELOG.md")).unwrap_or_default();
+    // All packages have the version of the workspace, this task included.
+    findings.extend(crates::changelog(env!("CARGO_PKG_VERSION"), &changes));
+    findings
+}
+
+/// Files under version control and new ones that are not ignored, relative to the root.
+fn tracked_files(root: &Path) -> io::Result<Vec<String>> {
+    let output = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate"])
+        .current_dir(root)
+        .output()?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(format!("`git ls-files` failed: {reason}")));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+}
