@@ -33,18 +33,19 @@ impl Disposition {
     /// None that is known; whatever the call answers.
     #[doc(alias = "sigaction")]
     pub fn of(signal: Signal) -> Result<Self> {
-        sys::disposition(signal)
+        sys::action(signal)
+            .map(|action| action.disposition())
             .map_err(|error| Error::new("read", format!("the disposition of {signal}"), error))
     }
 
     /// `sigaction(2)`—Makes `signal` be ignored or take its default action, for the whole process.
     ///
-    /// A handler that was there is gone.
+    /// A handler that was there is gone; one that [this crate](crate::handler) registers later works all the same.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput), before any call, for `SIGKILL` and `SIGSTOP`, and for
-    /// [`Handler`](Self::Handler), which names no function.
+    /// [`Handler`](Self::Handler), which names no function: see [`handler`](crate::handler) instead.
     pub fn set(self, signal: Signal) -> Result<()> {
         refuse_uncatchable("set the disposition of", signal.into())?;
         let object = || format!("the disposition of {signal}");

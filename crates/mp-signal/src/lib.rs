@@ -4,16 +4,24 @@
 
 mod block;
 mod disposition;
+mod fd;
+pub mod handler;
+mod info;
 mod names;
+mod send;
 mod set;
 mod signal;
 mod sys;
+mod wait;
 
-pub use mp_os::{Error, Result};
+pub use mp_os::{Error, PidFd, Result, TimeoutError, TryError};
 
 pub use crate::{
     block::Block,
     disposition::{Disposition, reset_for_child},
+    fd::SignalFd,
+    info::{Cause, SignalInfo, Value},
+    send::{Target, exists, queue, send},
     set::SignalSet,
     signal::{DefaultAction, Signal},
 };

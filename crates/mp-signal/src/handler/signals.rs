@@ -1,0 +1,138 @@
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use mp_os::{
+    Deadline,
+    poll::{self, Interest},
+};
+
+use super::registration::Registration;
+use crate::{Error, Result, Signal, SignalInfo, SignalSet, TimeoutError, sys};
+
+/// Signals one after another, caught by a handler: who sent them, why, with which value.
+///
+/// Works whatever other threads and libraries do with their masks, and in any thread; that is its advantage over
+/// [`SignalFd`](crate::SignalFd). Its order is that in which handlers ran: signals of one number sent to one thread come in the
+/// order sent, but handlers of *different* numbers nest, so of several pending ones the last starts first, and threads
+/// run handlers side by side. Where order matters, use [`SignalFd`](crate::SignalFd) or [`Block::wait`](crate::Block::wait).
+///
+/// Its pipe has room for about 2700 signals. Where nobody reads, further ones are told once for each signal, as
+/// [`Cause::Lost`](crate::Cause::Lost).
+///
+/// # Examples
+///
+/// ```
+/// use mp_signal::{Signal, Target, handler::Signals, send};
+///
+/// let signals = Signals::register([Signal::HUP, Signal::TERM])?;
+/// send(Target::this_thread(), Signal::HUP)?;
+/// let info = signals.recv()?;
+/// assert_eq!((info.signal(), info.pid()), (Signal::HUP, Some(std::process::id())));
+/// # Ok::<(), mp_signal::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "dropped, it restores what the signals did before"]
+pub struct Signals {
+    // Dropped first, so that no handler writes into a pipe without a reader.
+    _registrations: Vec<Registration>,
+    reader: OwnedFd,
+    inbox: Arc<Inbox>,
+}
+
+/// The handlers' side.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    writer: OwnedFd,
+    /// The signals that found the pipe full; bit `n` stands for signal `n + 1`.
+    lost: AtomicU64,
+    /// The process whose signals these are: a forked child has the handler and the pipe, too.
+    process: u32,
+}
+
+impl Inbox {
+    /// Async-signal-safe: two system calls and an atomic.
+    pub(crate) fn deliver(&self, info: SignalInfo) {
+        if sys::process_id() != self.process {
+            return;
+        }
+        // A record is shorter than PIPE_BUF, so it is written whole or not at all.
+        if sys::write(self.writer.as_fd(), &info.to_bytes()).is_err() {
+            self.lost.fetch_or(1 << (info.signal().as_raw() - 1), Ordering::SeqCst);
+        }
+    }
+
+    fn take_lost(&self) -> Option<Signal> {
+        let lost = self.lost.load(Ordering::SeqCst);
+        let signal = Signal::new(lost.trailing_zeros().cast_signed() + 1).ok()?;
+        let bit = 1 << (signal.as_raw() - 1);
+        (self.lost.fetch_and(!bit, Ordering::SeqCst) & bit != 0).then_some(signal)
+    }
+}
+
+impl Signals {
+    /// `sigaction(2)`—Catches `signals` from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput), before any call, for signals that
+    /// [no handler can be registered for](crate::handler); `EMFILE` at the limit of descriptors.
+    pub fn register(signals: impl Into<SignalSet>) -> Result<Self> {
+        let (reader, writer) = sys::nonblocking_pipe()
+            .map_err(|error| Error::new("make", "a pipe for signals", error))?;
+        let inbox = Inbox { writer, lost: AtomicU64::new(0), process: std::process::id() };
+        let inbox = Arc::new(inbox);
+        let registrations = Registration::each(signals.into(), |signal| {
+            sys::register_inbox(signal, Arc::clone(&inbox))
+        })?;
+        Ok(Self { _registrations: registrations, reader, inbox })
+    }
+
+    mp_os::family! {
+        /// Takes the next signal, waiting for it.
+        ///
+        /// # Errors
+        ///
+        /// What `read(2)` and `ppoll(2)` fail with.
+        pub fn recv, try_recv, recv_timeout, recv_deadline(self: &Self) -> SignalInfo = recv_until;
+    }
+
+    fn recv_until(&self, deadline: Deadline) -> Result<SignalInfo, TimeoutError> {
+        let failed = |error| Error::new("read", "caught signals", error);
+        loop {
+            // Before the pipe: while something is lost the pipe is not empty, so whoever polls comes back for it.
+            if let Some(signal) = self.inbox.take_lost() {
+                return Ok(SignalInfo::lost(signal));
+            }
+            let mut record = [0; SignalInfo::LEN];
+            match sys::read(self.reader.as_fd(), &mut record) {
+                Ok(_) => return SignalInfo::from_bytes(record).map_err(TimeoutError::Os),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !poll::wait(self.as_fd(), Interest::Readable, deadline).map_err(failed)? {
+                        return Err(TimeoutError::TimedOut);
+                    }
+                }
+                Err(error) => return Err(failed(error).into()),
+            }
+        }
+    }
+}
+
+/// Readable while there is a signal to take.
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+impl AsRawFd for Signals {
+    fn as_raw_fd(&self) -> RawFd {
+        self.reader.as_raw_fd()
+    }
+}
