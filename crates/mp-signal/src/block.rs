@@ -9,8 +9,8 @@ use crate::{Error, Result, SignalSet, refuse_uncatchable, sys};
 ///
 /// **Only this thread** (and those it starts later) blocks them: one sent to the *process* goes to any thread that does
 /// not. So a program that [waits](Self::wait) for signals blocks them in `main`, before it starts threads.
-/// `std::process::Command` starts its children with nothing blocked; a bare `fork` inherits the mask, also across
-/// `execve(2)` (see [`reset_for_child`](crate::reset_for_child)).
+/// Children inherit the mask, also those of [`Command`](std::process::Command) and across `execve(2)`: see
+/// [`reset_for_child`](crate::reset_for_child).
 ///
 /// # Examples
 ///

@@ -60,7 +60,7 @@ impl Disposition {
 /// `sigaction(2)`, `sigprocmask(2)`—Makes every signal take its default action, then unblocks every signal.
 ///
 /// For a child between `fork` and its work: it inherits the dispositions and the mask of the thread that forked, and
-/// ignored signals and the mask even survive `execve(2)`. Signals that were pending while blocked take their default
+/// ignored signals and the mask even survive `execve(2)`, [`Command`](std::process::Command) or not. Signals that were pending while blocked take their default
 /// action before this returns. Includes `SIGPIPE`, which Rust programs ignore: a child that wants it so says
 /// [`Disposition::Ignore.set(Signal::PIPE)`](Disposition::set). What the C library keeps for its threads is left alone.
 ///
@@ -69,6 +69,21 @@ impl Disposition {
 /// # Errors
 ///
 /// None that is known; whatever the calls answer.
+///
+/// # Examples
+///
+/// ```
+/// use mp_signal::{Block, Signal, reset_for_child};
+/// use std::{os::unix::process::CommandExt, process::Command};
+///
+/// let _block = Block::new(Signal::TERM)?;
+/// let mut command = Command::new("sh");
+/// command.args(["-c", "kill -TERM $$; echo it was blocked"]);
+/// // SAFETY: the function is async-signal-safe.
+/// unsafe { command.pre_exec(reset_for_child) };
+/// assert!(command.output()?.stdout.is_empty());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[doc(alias("sigaction", "sigprocmask"))]
 pub fn reset_for_child() -> io::Result<()> {
     for signal in Signal::all().filter(|signal| signal.is_catchable()) {

@@ -15,9 +15,9 @@ use crate::{Error, Result, SignalInfo, SignalSet, TimeoutError, refuse_uncatchab
 /// The signals must be blocked, or they take their default action before anybody reads: [`new`](Self::new) refuses those
 /// that the calling thread does not block. Three traps, none of which the kernel reports:
 ///
-/// * **The mask is inherited.** A forked child has the signals blocked, and so has the program it executes: a `SIGTERM`
-///   sent there is never delivered. `std::process::Command` unblocks all; after another `fork` call
-///   [`reset_for_child`](crate::reset_for_child).
+/// * **The mask is inherited.** A forked child has the signals blocked, and so has a program that it executes, also by
+///   [`Command`](std::process::Command): a `SIGTERM` sent there is never delivered. Give the command
+///   [`reset_for_child`](crate::reset_for_child) as its `pre_exec`, and call it in a child that does not execute.
 /// * **Every other thread must block them too**, or a signal to the process goes there: block in `main`, before threads.
 /// * **It reads the signals of whoever reads**, not of its maker: a forked child that reads gets its own; a thread gets those
 ///   sent to it and to its process. `epoll` reports the signals of the process that *registered* the descriptor.

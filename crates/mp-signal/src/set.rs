@@ -92,6 +92,10 @@ impl SignalSet {
     pub fn pending() -> Result<Self> {
         sys::pending().map_err(|error| Error::new("read", "the pending signals", error))
     }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
 }
 
 const fn bit(signal: Signal) -> u64 {

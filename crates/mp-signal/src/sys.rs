@@ -129,16 +129,19 @@ fn info(signal: Signal, raw: &libc::siginfo_t) -> SignalInfo {
 }
 
 /// Takes a pending signal of `set`; `EAGAIN` when `timeout` has passed, `None` waits for ever.
+///
+/// Not by the C library's function, which passes `tgkill` off as `kill`.
 pub(crate) fn sigtimedwait(
     set: SignalSet,
     timeout: Option<libc::timespec>,
 ) -> io::Result<SignalInfo> {
-    let set = sigset(set);
+    let bits = set.bits();
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: all zeroes is a valid `siginfo_t`.
     let mut raw: libc::siginfo_t = unsafe { mem::zeroed() };
-    // SAFETY: `set` is a set, `raw` is valid for writes, `timeout` is null or points to a time.
-    cvt(unsafe { libc::sigtimedwait(&raw const set, &raw mut raw, timeout) })?;
+    let (bits_at, raw_at, size) = (&raw const bits, &raw mut raw, size_of_val(&bits));
+    // SAFETY: `bits` is the kernel's form of a set, `raw` is valid for writes, `timeout` is null or points to a time.
+    cvt(unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, bits_at, raw_at, timeout, size) })?;
     Ok(info(Signal::new(raw.si_signo)?, &raw))
 }
 

@@ -4,3 +4,10 @@
 
 mod block;
 mod disposition;
+mod handler;
+mod interop;
+mod kill;
+mod queue;
+mod receivers;
+mod send;
+mod signalfd;
