@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod deny_syscalls;
+mod list;
 mod sys;
 mod tidy;
 
@@ -21,6 +22,10 @@ struct Arguments {
 enum Task {
     /// Check the rules that the compiler does not: floors, unsafe, lengths, what every crate must have
     Tidy,
+    /// Print the name of every package
+    Packages,
+    /// Print the path of every example, as `cargo build --examples` makes it
+    Examples,
     /// Run a command whose system calls are denied, as a container's seccomp profile denies them
     DenySyscalls(deny_syscalls::Arguments),
 }
@@ -28,6 +33,8 @@ enum Task {
 fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Tidy => tidy::run(),
+        Task::Packages => list::run(list::packages),
+        Task::Examples => list::run(list::examples),
         Task::DenySyscalls(arguments) => {
             // On success the command has replaced this process.
             let error = deny_syscalls::run(&arguments);

@@ -1,5 +1,3 @@
-//! `cargo xtask deny-syscalls` on a program that nobody here wrote.
-
 use std::process::{Command, Output};
 
 fn deny(arguments: &[&str]) -> Output {

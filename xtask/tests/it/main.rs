@@ -1,0 +1,4 @@
+//! The tasks as they are called.
+
+mod deny_syscalls;
+mod list;
