@@ -27,6 +27,7 @@
 //! | [`fork_child`], [`exec_child`], [`Child`] | a second process, with this one's memory or with a fresh one |
 //! | [`Gate`], [`wait_for_kill`] | "I am there", without sleeping; and staying there |
 //! | [`unique_name`], [`skip`], [`is_root`], [`as_ordinary_user`] | names of objects; what this machine cannot test; permissions |
+//! | [`python`], [`python_with_ipc`] | a peer that nobody here wrote |
 //!
 //! Everything here panics where it cannot do its work, because a test that cannot be carried out has failed.
 //!
@@ -41,6 +42,7 @@ mod gate;
 mod isolated;
 mod names;
 mod proc;
+mod python;
 mod sys;
 mod watchdog;
 
@@ -49,4 +51,5 @@ pub use crate::{
     gate::Gate,
     isolated::{accept_existing, isolated, isolated_for},
     names::{as_ordinary_user, is_root, skip, unique_name},
+    python::{python, python_with_ipc},
 };

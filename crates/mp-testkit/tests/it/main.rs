@@ -3,3 +3,4 @@
 mod audit;
 mod children;
 mod isolation;
+mod python;
