@@ -30,11 +30,22 @@
 
 #![deny(unsafe_code)]
 
+mod atomic;
+mod guard;
 mod mapping;
 mod memory;
+mod options;
+mod pages;
+mod slice;
+mod sys;
 
 pub use crate::{
-    mapping::Mapping,
-    memory::{Memory, OutOfBounds, ReadMemory},
+    atomic::Atomic,
+    guard::GuardedError,
+    mapping::{Mapping, ReadMapping},
+    memory::{Memory, OutOfBounds, Part, ReadMemory},
+    options::{HugePage, MapOptions},
+    pages::Advice,
+    slice::Slice,
 };
 pub use mp_os::{Error, Result};

@@ -11,12 +11,15 @@
 
 use std::{
     error, fmt, io,
+    marker::PhantomData,
     ops::Deref,
-    ptr,
+    ptr, slice,
     sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence},
 };
 
-use crate::Error;
+use bytemuck::{AnyBitPattern, NoUninit};
+
+use crate::{Atomic, Error};
 
 /// The range is not inside the memory, or reaches beyond its end. Nothing was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,17 @@ unsafe impl Send for ReadMemory {}
 unsafe impl Sync for ReadMemory {}
 
 impl ReadMemory {
+    /// Memory that somebody else mapped, for crates that map it by other means than `mmap(2)`.
+    ///
+    /// # Safety
+    ///
+    /// * `len` bytes from `ptr`, at most `isize::MAX`, are mapped readable for as long as the result lives.
+    /// * While it lives, nothing in this process forms a reference to them other than to an atomic.
+    #[inline]
+    pub const unsafe fn from_raw_parts(ptr: *mut u8, len: usize) -> Self {
+        Self { ptr, len }
+    }
+
     /// The length in bytes.
     #[inline]
     pub const fn len(&self) -> usize {
@@ -79,7 +93,7 @@ impl ReadMemory {
 
     /// The address of `len` bytes from `offset`.
     #[inline]
-    fn at(&self, offset: usize, len: usize) -> Result<*mut u8, OutOfBounds> {
+    pub(crate) fn at(&self, offset: usize, len: usize) -> Result<*mut u8, OutOfBounds> {
         if offset <= self.len && len <= self.len - offset {
             Ok(self.ptr.wrapping_add(offset))
         } else {
@@ -125,6 +139,52 @@ impl ReadMemory {
         unsafe { bytes.set_len(bytes.len() + len) };
         Ok(())
     }
+
+    /// A copy of the value at `offset`, which need not be aligned.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`] where it is not inside the memory.
+    #[inline]
+    pub fn read<T: AnyBitPattern>(&self, offset: usize) -> Result<T, OutOfBounds> {
+        let at = self.at(offset, size_of::<T>())?.cast::<T>();
+        // SAFETY: `at` checked the bounds, and any bytes are a valid `T`.
+        let value = unsafe { at.read_unaligned() };
+        compiler_fence(Ordering::SeqCst);
+        Ok(value)
+    }
+
+    /// What the atomic at `offset` holds, with [`Ordering::Acquire`]; works in memory that may only be read.
+    ///
+    /// `None` where it is not aligned to its size or not inside the memory.
+    #[inline]
+    pub fn load<A: Atomic>(&self, offset: usize) -> Option<A::Value> {
+        self.atomic_ptr::<A>(offset, 1).map(|at| {
+            // SAFETY: `atomic_ptr` checked bounds and alignment. A relaxed load of at most 8 bytes is a plain load, which
+            // read-only pages permit too.
+            let value = unsafe { &*at }.load(Ordering::Relaxed);
+            std::sync::atomic::fence(Ordering::Acquire);
+            value
+        })
+    }
+
+    /// The address of `count` atomics at `offset`, if they are inside and aligned.
+    #[inline]
+    fn atomic_ptr<A: Atomic>(&self, offset: usize, count: usize) -> Option<*mut A> {
+        let at = self.at(offset, size_of::<A>().checked_mul(count)?).ok()?.cast::<A>();
+        at.is_aligned().then_some(at)
+    }
+
+    /// The `len` bytes from `offset` as memory of their own.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`] where they are not inside.
+    #[inline]
+    pub fn part(&self, offset: usize, len: usize) -> Result<Part<'_, ReadMemory>, OutOfBounds> {
+        let memory = Self { ptr: self.at(offset, len)?, len };
+        Ok(Part { memory, whole: PhantomData })
+    }
 }
 
 /// Bytes that we and others may write.
@@ -153,7 +213,8 @@ impl Memory {
     /// * While it lives, nothing in this process forms a reference to them other than to an atomic.
     #[inline]
     pub const unsafe fn from_raw_parts(ptr: *mut u8, len: usize) -> Self {
-        Self(ReadMemory { ptr, len })
+        // SAFETY: the caller's promise is the stronger one.
+        Self(unsafe { ReadMemory::from_raw_parts(ptr, len) })
     }
 
     /// The address of the first byte, which others may be reading and writing.
@@ -178,20 +239,83 @@ impl Memory {
         Ok(())
     }
 
-    /// The 32-bit atomic at `offset`, native endian; `None` where it is not aligned to 4 bytes or not inside the memory.
+    /// Copies `value` to `offset`, which need not be aligned.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`] where it does not fit; nothing was copied then.
     #[inline]
-    pub fn atomic_u32(&self, offset: usize) -> Option<&AtomicU32> {
-        let at = self.at(offset, size_of::<AtomicU32>()).ok()?.cast::<u32>();
-        // SAFETY: `at` checked the bounds, and the alignment is checked here; the memory outlives the borrow of `self`.
-        at.is_aligned().then(|| unsafe { AtomicU32::from_ptr(at) })
+    pub fn write<T: NoUninit>(&self, offset: usize, value: T) -> Result<(), OutOfBounds> {
+        let at = self.at(offset, size_of::<T>())?.cast::<T>();
+        // SAFETY: `at` checked the bounds.
+        unsafe { at.write_unaligned(value) };
+        compiler_fence(Ordering::SeqCst);
+        Ok(())
     }
 
-    /// The 64-bit atomic at `offset`, native endian; `None` where it is not aligned to 8 bytes or not inside the memory.
+    /// The atomic at `offset`, native endian; `None` where it is not aligned to its size or not inside the memory.
+    ///
+    /// Give each atomic a place of its own: mixing it with copies of the same bytes has no defined outcome.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mp_mmap::Mapping;
+    /// use std::sync::atomic::{AtomicU16, Ordering};
+    ///
+    /// let shared = Mapping::anonymous(4096)?;
+    /// let port = shared.atomic::<AtomicU16>(2).expect("aligned");
+    /// port.store(8080, Ordering::Release);
+    /// assert!(shared.atomic::<AtomicU16>(3).is_none(), "not aligned");
+    /// # Ok::<(), mp_mmap::Error>(())
+    /// ```
+    #[inline]
+    pub fn atomic<A: Atomic>(&self, offset: usize) -> Option<&A> {
+        // SAFETY: `atomic_ptr` checked bounds and alignment; the memory outlives the borrow of `self`; `Atomic` promises
+        // that any bytes are valid and that others may write them meanwhile.
+        self.atomic_ptr::<A>(offset, 1).map(|at| unsafe { &*at })
+    }
+
+    /// `count` atomics at `offset`; `None` where they are not aligned to their size or not inside the memory.
+    #[inline]
+    pub fn atomics<A: Atomic>(&self, offset: usize, count: usize) -> Option<&[A]> {
+        // SAFETY: as in `atomic`, and `atomic_ptr` checked all of `count`.
+        self.atomic_ptr::<A>(offset, count).map(|at| unsafe { slice::from_raw_parts(at, count) })
+    }
+
+    /// [`atomic`](Self::atomic) of 32 bits.
+    #[inline]
+    pub fn atomic_u32(&self, offset: usize) -> Option<&AtomicU32> {
+        self.atomic(offset)
+    }
+
+    /// [`atomic`](Self::atomic) of 64 bits.
     #[inline]
     pub fn atomic_u64(&self, offset: usize) -> Option<&AtomicU64> {
-        let at = self.at(offset, size_of::<AtomicU64>()).ok()?.cast::<u64>();
-        // SAFETY: as in `atomic_u32`.
-        at.is_aligned().then(|| unsafe { AtomicU64::from_ptr(at) })
+        self.atomic(offset)
+    }
+
+    /// The `len` bytes from `offset` as memory of their own.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`] where they are not inside.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mp_mmap::Mapping;
+    ///
+    /// let shared = Mapping::anonymous(4096)?;
+    /// let second = shared.part(1024, 1024)?;
+    /// second.copy_in(0, b"here")?;
+    /// assert_eq!(shared.read::<[u8; 4]>(1024)?, *b"here");
+    /// # Ok::<(), mp_mmap::Error>(())
+    /// ```
+    #[inline]
+    pub fn part(&self, offset: usize, len: usize) -> Result<Part<'_>, OutOfBounds> {
+        let memory = Self(ReadMemory { ptr: self.at(offset, len)?, len });
+        Ok(Part { memory, whole: PhantomData })
     }
 }
 
@@ -200,6 +324,37 @@ impl Deref for Memory {
 
     #[inline]
     fn deref(&self) -> &ReadMemory {
+        &self.0
+    }
+}
+
+/// A part of some memory, borrowed from the whole.
+#[derive(Debug)]
+pub struct Part<'m, M = Memory> {
+    memory: M,
+    whole: PhantomData<&'m M>,
+}
+
+impl<M> Deref for Part<'_, M> {
+    type Target = M;
+
+    #[inline]
+    fn deref(&self) -> &M {
+        &self.memory
+    }
+}
+
+/// So that what only reads takes either.
+impl AsRef<Self> for ReadMemory {
+    #[inline]
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl AsRef<ReadMemory> for Memory {
+    #[inline]
+    fn as_ref(&self) -> &ReadMemory {
         &self.0
     }
 }
