@@ -19,6 +19,7 @@
 //! | [`Error`], [`TryError`], [`TimeoutError`] | one opaque OS error naming verb and object; the two expected outcomes of waiting |
 //! | [`Deadline`] | when to give up, on the monotonic clock |
 //! | [`family!`] | the four forms of a blocking method, from the one that takes a deadline |
+//! | [`frame`] | whole messages over byte streams |
 //! | [`poll`] | wait for readiness of one or many descriptors, EINTR-proof |
 //! | [`PidFd`] | a process that cannot be confused with another one |
 //! | [`ObjectName`] | the validated name of a POSIX shared memory object, message queue or semaphore |
@@ -37,6 +38,7 @@ mod cvt;
 mod deadline;
 mod error;
 mod family;
+pub mod frame;
 mod name;
 mod pidfd;
 pub mod poll;
