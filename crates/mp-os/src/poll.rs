@@ -6,7 +6,7 @@ use std::{io, os::fd::BorrowedFd};
 
 use nix::poll::{PollFd, PollFlags};
 
-use crate::{Deadline, sys};
+use crate::{Deadline, retry, sys};
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,47 @@ pub fn wait_many(fds: &[(BorrowedFd<'_>, Interest)], deadline: Deadline) -> io::
         .filter(|(_, fd)| fd.any() == Some(true))
         .map(|(index, _)| index)
         .collect())
+}
+
+/// Attempts `operation` on `fd` until it does not say [`WouldBlock`](io::ErrorKind::WouldBlock), waiting in between: its
+/// result, `None` when `deadline` has passed first. At least one attempt is made.
+///
+/// The argument of `operation` is whether it may block: only where `deadline` is never, so that the common case is one
+/// system call. It is attempted again too where a signal interrupted it.
+///
+/// # Errors
+///
+/// Any other error of `operation`, and what `ppoll(2)` fails with.
+///
+/// # Examples
+///
+/// ```
+/// use mp_os::{Deadline, poll};
+/// use std::{io, net::UdpSocket, os::fd::AsFd, time::Duration};
+///
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.set_nonblocking(true)?;
+/// let soon = Deadline::after(Duration::from_millis(1));
+/// let received = poll::until(socket.as_fd(), poll::Interest::Readable, soon, |_| socket.recv(&mut [0; 9]))?;
+/// assert_eq!(received, None);
+/// # Ok::<(), io::Error>(())
+/// ```
+pub fn until<T>(
+    fd: BorrowedFd<'_>,
+    interest: Interest,
+    deadline: Deadline,
+    mut operation: impl FnMut(bool) -> io::Result<T>,
+) -> io::Result<Option<T>> {
+    let may_block = deadline.instant().is_none();
+    loop {
+        match retry(|| operation(may_block)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return result.map(Some),
+        }
+        if !wait(fd, interest, deadline)? {
+            return Ok(None);
+        }
+    }
 }
 
 fn poll_fd(fd: BorrowedFd<'_>, interest: Interest) -> PollFd<'_> {

@@ -1,0 +1,223 @@
+//! Reading and writing without waiting and without `SIGPIPE`, and without touching what other holders of the pipe see.
+//!
+//! `O_NONBLOCK` belongs to the open pipe end, which clones and child processes share, so it is never set here. Instead:
+//!
+//! | wanted | mechanism | otherwise |
+//! |---|---|---|
+//! | not to wait | `RWF_NOWAIT` (pipes since Linux 6.4) | the end opened anew with `O_NONBLOCK` through `/proc/self/fd`, for one call |
+//! | no `SIGPIPE` | `RWF_NOSIGNAL` (Linux 6.18) | the signal blocked in this thread, and taken by `sigtimedwait(2)` after `EPIPE` |
+//!
+//! # Safety
+//!
+//! Every function here is safe to call: each passes only pointers to its own locals or to borrowed arguments, for the
+//! length of one call that does not keep them.
+
+#![allow(unsafe_code, reason = "system calls")]
+
+use std::{
+    ffi::CStr,
+    io::{self, IoSlice, Write},
+    mem,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    ptr,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use mp_os::{cvt, retry};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl, open},
+    libc,
+    sys::stat::Mode,
+};
+
+/// `RWF_NOSIGNAL` of `linux/fs.h`.
+const RWF_NOSIGNAL: libc::c_int = 0x100;
+
+/// The kernel has said that it does not know [`RWF_NOSIGNAL`].
+static NOSIGNAL_IS_UNKNOWN: AtomicBool = AtomicBool::new(false);
+
+/// `read(2)`, which waits.
+pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: `buffer` is valid for writes of its length.
+    count(unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) })
+}
+
+/// `read(2)` that fails with `EAGAIN` where it would wait.
+pub(crate) fn read_now(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    let part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: `part` is `buffer`, which is valid for writes of its length.
+    let read = unsafe { libc::preadv2(fd.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT) };
+    match count(read) {
+        Err(error) if is_unsupported(&error) => read_anew(fd, buffer),
+        result => result,
+    }
+}
+
+/// [`read_now`] where the kernel does not know `RWF_NOWAIT` for this end.
+pub(crate) fn read_anew(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    let anew = open_anew(fd, OFlag::O_RDONLY)?;
+    // SAFETY: `buffer` is valid for writes of its length.
+    count(unsafe { libc::read(anew.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) })
+}
+
+/// `writev(2)` that fails with `EPIPE` and raises no signal; where it may not block also with `EAGAIN`.
+pub(crate) fn write(
+    fd: BorrowedFd<'_>,
+    parts: &[IoSlice<'_>],
+    may_block: bool,
+) -> io::Result<usize> {
+    if may_block {
+        return write_quietly(fd, parts, 0);
+    }
+    match write_quietly(fd, parts, libc::RWF_NOWAIT) {
+        Err(error) if is_unsupported(&error) => write_anew(fd, parts),
+        result => result,
+    }
+}
+
+/// Writing without waiting where the kernel does not know `RWF_NOWAIT` for this end.
+pub(crate) fn write_anew(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    match open_anew(fd, OFlag::O_WRONLY) {
+        Ok(anew) => write_quietly(anew.as_fd(), parts, 0),
+        // No reader: what `write(2)` calls a broken pipe.
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+            Err(io::Error::from_raw_os_error(libc::EPIPE))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes with `flags` and without `SIGPIPE`.
+fn write_quietly(
+    fd: BorrowedFd<'_>,
+    parts: &[IoSlice<'_>],
+    flags: libc::c_int,
+) -> io::Result<usize> {
+    if !NOSIGNAL_IS_UNKNOWN.load(Relaxed) {
+        match pwritev2(fd, parts, flags | RWF_NOSIGNAL) {
+            Err(error) if is_unsupported(&error) => {}
+            result => return result,
+        }
+    }
+    let result = without_sigpipe(|| pwritev2(fd, parts, flags));
+    if !result.as_ref().is_err_and(is_unsupported) {
+        // The rest of `flags` is known, so it was `RWF_NOSIGNAL` that was refused.
+        NOSIGNAL_IS_UNKNOWN.store(true, Relaxed);
+    }
+    result
+}
+
+fn pwritev2(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>], flags: libc::c_int) -> io::Result<usize> {
+    // More than the kernel takes in one call are left to the next.
+    let parts = &parts[..parts.len().min(libc::UIO_MAXIOV as usize)];
+    // SAFETY: `IoSlice` has the layout of `iovec`, as std guarantees, and `parts` are valid for reads.
+    count(unsafe {
+        libc::pwritev2(fd.as_raw_fd(), parts.as_ptr().cast(), parts.len() as _, -1, flags)
+    })
+}
+
+fn count(value: isize) -> io::Result<usize> {
+    cvt(value).map(isize::unsigned_abs)
+}
+
+/// The kernel, or a sandbox, does not know a flag or the call.
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS))
+}
+
+/// The end of the pipe that `fd` is, opened once more and nonblocking: a state of its own, as `O_NONBLOCK` needs it.
+fn open_anew(fd: BorrowedFd<'_>, access: OFlag) -> io::Result<OwnedFd> {
+    let packets = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?) & OFlag::O_DIRECT;
+    let mut path = [0; 32];
+    write!(&mut path[..], "/proc/self/fd/{}", fd.as_raw_fd())?;
+    let path = CStr::from_bytes_until_nul(&path).map_err(io::Error::other)?;
+    Ok(open(path, access | packets | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+/// Runs `operation` so that a broken pipe is its error and never the signal, whose default is to end the process.
+pub(crate) fn without_sigpipe<T>(operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let sigpipe = sigpipe();
+    let mut previous = sigpipe;
+    // SAFETY: both sets are valid, and `SIG_BLOCK` is a valid request: this cannot fail.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const sigpipe, &raw mut previous) };
+    let was_pending = is_pending();
+    let result = operation();
+    let is_broken = result.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EPIPE));
+    if is_broken && !was_pending {
+        take(&sigpipe);
+    }
+    // SAFETY: `previous` was filled above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const previous, ptr::null_mut()) };
+    result
+}
+
+/// The set of `SIGPIPE` alone.
+fn sigpipe() -> libc::sigset_t {
+    // SAFETY: all zeroes is a valid, empty `sigset_t`.
+    let mut set = unsafe { mem::zeroed() };
+    // SAFETY: `set` is valid.
+    unsafe { libc::sigaddset(&raw mut set, libc::SIGPIPE) };
+    set
+}
+
+fn is_pending() -> bool {
+    let mut set = sigpipe();
+    // SAFETY: `set` is valid for writes.
+    unsafe { libc::sigpending(&raw mut set) };
+    // SAFETY: `set` is valid.
+    unsafe { libc::sigismember(&raw const set, libc::SIGPIPE) == 1 }
+}
+
+/// Takes the signal that the write has just raised in this thread, if it was not ignored.
+fn take(set: &libc::sigset_t) {
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // `EAGAIN`, no such signal, is as good.
+    let _ = retry(|| {
+        // SAFETY: `set` and `now` are valid; no information is asked for.
+        cvt(unsafe { libc::sigtimedwait(set, ptr::null_mut(), &raw const now) })
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mechanisms for older kernels, on whatever kernel this is.
+    #[test]
+    fn an_end_opened_anew_does_not_wait() {
+        let (reader, writer) = io::pipe().unwrap();
+        let mut buffer = [0; 8];
+        let error = read_anew(reader.as_fd(), &mut buffer).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(
+            write_anew(writer.as_fd(), &[IoSlice::new(b"ab"), IoSlice::new(b"c")]).unwrap(),
+            3
+        );
+        assert_eq!(read_anew(reader.as_fd(), &mut buffer).unwrap(), 3);
+        let full = [0; 1 << 20];
+        assert!(write_anew(writer.as_fd(), &[IoSlice::new(&full)]).unwrap() < full.len());
+        let error = write_anew(writer.as_fd(), &[IoSlice::new(&full)]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        drop(reader);
+        let error = write_anew(writer.as_fd(), &[IoSlice::new(b"x")]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn an_end_opened_anew_sees_the_end() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(writer);
+        assert_eq!(read_anew(reader.as_fd(), &mut [0; 8]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_masked_write_leaves_no_signal() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        // Whether the test harness ignores the signal or not, none is pending afterwards.
+        let error =
+            without_sigpipe(|| pwritev2(writer.as_fd(), &[IoSlice::new(b"x")], 0)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        assert!(!is_pending());
+    }
+}
