@@ -1,12 +1,13 @@
 use std::{
-    fs, io,
-    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process,
 };
 
 use mp_os::{Deadline, Error, Result, TimeoutError};
-use nix::{sys::stat::Mode, unistd::mkfifo};
+use nix::{libc, sys::stat::Mode, unistd::mkfifo};
 
 use crate::{PipeReader, PipeWriter, rendezvous};
 
@@ -42,8 +43,8 @@ pub struct Fifo {
 /// What only the creator knows: it unlinks this file, from this process, and no other.
 #[derive(Debug)]
 struct Created {
-    device: u64,
-    inode: u64,
+    /// Opened with `O_PATH`, so that no other file gets its inode number.
+    file: File,
     pid: u32,
 }
 
@@ -65,13 +66,11 @@ impl Fifo {
         mkfifo(&path, Mode::from_bits_truncate(mode)).map_err(|errno| fail(errno.into()))?;
         let prepare = || {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
-            fs::symlink_metadata(&path)
+            let flags = libc::O_PATH | libc::O_NOFOLLOW;
+            OpenOptions::new().read(true).custom_flags(flags).open(&path)
         };
         match prepare() {
-            Ok(file) => {
-                let created = Created { device: file.dev(), inode: file.ino(), pid: process::id() };
-                Ok(Self { path, created: Some(created) })
-            }
+            Ok(file) => Ok(Self { path, created: Some(Created { file, pid: process::id() }) }),
             Err(error) => {
                 // Best effort: the error that matters is the one above.
                 let _ = fs::remove_file(&path);
@@ -167,13 +166,19 @@ fn object(path: &Path) -> String {
     format!("FIFO `{}`", path.display())
 }
 
+impl Created {
+    /// Whether `path` still is the file, and this the process.
+    fn owns(&self, path: &Path) -> io::Result<bool> {
+        let (ours, there) = (self.file.metadata()?, fs::symlink_metadata(path)?);
+        let is_same = (ours.dev(), ours.ino()) == (there.dev(), there.ino());
+        Ok(is_same && self.pid == process::id())
+    }
+}
+
 /// Unlinks the file if this value created it, in this process, and it is still that file.
 impl Drop for Fifo {
     fn drop(&mut self) {
-        let Some(created) = &self.created else { return };
-        let is_ours =
-            |file: fs::Metadata| (file.dev(), file.ino()) == (created.device, created.inode);
-        if created.pid == process::id() && fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+        if self.created.as_ref().is_some_and(|created| created.owns(&self.path).unwrap_or(false)) {
             // Somebody was faster, or took the directory away: nothing is left to do.
             let _ = fs::remove_file(&self.path);
         }

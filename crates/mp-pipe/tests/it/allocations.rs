@@ -1,0 +1,96 @@
+//! Reading and writing allocate nothing, in any form.
+
+#![allow(unsafe_code, reason = "a global allocator")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    time::Duration,
+};
+
+use mp_pipe::{Framed, PIPE_BUF};
+
+use crate::{Backend, for_every_backend};
+
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller's own promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's own promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How many allocations `operation` makes.
+fn allocations(operation: impl FnOnce()) -> usize {
+    let before = COUNT.get();
+    operation();
+    COUNT.get() - before
+}
+
+for_every_backend! { bytes, frames }
+
+#[test]
+fn the_count_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+fn bytes(backend: &impl Backend) {
+    let (reader, writer) = backend.ends();
+    let mut buffer = [0; 64];
+    let count = allocations(|| {
+        for _ in 0..100 {
+            writer.write(b"message").unwrap();
+            reader.read(&mut buffer).unwrap();
+            writer.try_write(b"message").unwrap();
+            reader.try_read(&mut buffer).unwrap();
+            writer.write_message_timeout(b"message", Duration::from_secs(9)).unwrap();
+            reader.read_timeout(&mut buffer, Duration::from_secs(9)).unwrap();
+            assert!(reader.try_read(&mut buffer).is_err());
+        }
+    });
+    assert_eq!(count, 0);
+}
+
+fn frames(backend: &impl Backend) {
+    let (reader, writer) = backend.ends();
+    let (mut receiver, mut sender) = (Framed::new(reader), Framed::new(writer));
+    sender.send(&[0; 1000]).unwrap();
+    receiver.recv().unwrap();
+    let count = allocations(|| {
+        for len in 0..1000 {
+            sender.send(&[1; 1000][..len]).unwrap();
+            assert_eq!(receiver.recv().unwrap().map(<[u8]>::len), Some(len));
+        }
+    });
+    assert_eq!(count, 0, "the buffer of the first message is used again");
+}
+
+#[test]
+fn packets() {
+    mp_testkit::isolated(|| {
+        let (reader, writer) = mp_pipe::packets().unwrap();
+        let mut buffer = [0; PIPE_BUF];
+        let count = allocations(|| {
+            for _ in 0..100 {
+                writer.send(b"packet").unwrap();
+                reader.recv_timeout(&mut buffer, Duration::from_secs(9)).unwrap();
+            }
+        });
+        assert_eq!(count, 0);
+    });
+}

@@ -1,0 +1,122 @@
+//! `SIGKILL` while the other side waits, or in the middle of a message.
+
+use std::{io::ErrorKind, time::Duration};
+
+use mp_pipe::{Framed, PIPE_BUF, TimeoutError};
+use mp_testkit::{Gate, fork_child, wait_for_kill};
+
+use crate::{Backend, fill, for_every_backend, wait_asleep};
+
+for_every_backend! {
+    writer_killed_before_writing, reader_killed_before_reading, framed_writer_killed_in_a_message,
+    message_writer_killed,
+}
+
+fn writer_killed_before_writing(backend: &impl Backend) {
+    let (reader, writer) = backend.ends();
+    let ready = Gate::new();
+    let child = fork_child(|| {
+        ready.open();
+        wait_for_kill()
+    });
+    drop(writer);
+    child.wait_at(&ready);
+    let pid = std::process::id();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            wait_asleep(pid, pid);
+            child.kill();
+        });
+        assert_eq!(reader.read(&mut [0; 4]).unwrap(), 0);
+    });
+}
+
+fn reader_killed_before_reading(backend: &impl Backend) {
+    let (reader, writer) = backend.ends();
+    fill(&writer);
+    let ready = Gate::new();
+    let child = fork_child(|| {
+        ready.open();
+        wait_for_kill()
+    });
+    drop(reader);
+    child.wait_at(&ready);
+    let pid = std::process::id();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            wait_asleep(pid, pid);
+            child.kill();
+        });
+        let outcome = writer.write_timeout(b"x", Duration::from_secs(30));
+        let Err(TimeoutError::Os(error)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+/// Whatever was written before, the receiver gets whole messages and then the end or an error, never half of one.
+fn framed_writer_killed_in_a_message(backend: &impl Backend) {
+    let mut torn = 0;
+    for received_first in 0..40 {
+        let (reader, writer) = backend.ends();
+        let child = fork_child(|| {
+            let mut sender = Framed::new(writer.try_clone().unwrap());
+            for number in 0_u64.. {
+                let len = 8 + (number as usize * 37_501) % 200_000;
+                let mut message = vec![number as u8; len];
+                message[..8].copy_from_slice(&number.to_le_bytes());
+                sender.send(&message).unwrap();
+            }
+            0
+        });
+        drop(writer);
+        let mut receiver = Framed::new(reader);
+        let mut child = Some(child);
+        let mut next = 0_u64;
+        loop {
+            if next == received_first / 4 {
+                child.take().map(mp_testkit::Child::kill);
+            }
+            match receiver.recv() {
+                Ok(Some(message)) => {
+                    assert_eq!(message[..8], next.to_le_bytes());
+                    assert_eq!(message.len(), 8 + (next as usize * 37_501) % 200_000);
+                    assert!(message[8..].iter().all(|byte| *byte == next as u8));
+                    next += 1;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{error}");
+                    torn += 1;
+                    break;
+                }
+            }
+        }
+    }
+    assert!(torn > 0, "no kill hit a message: the test shows nothing");
+}
+
+/// A message of up to `PIPE_BUF` bytes is there whole or not at all.
+fn message_writer_killed(backend: &impl Backend) {
+    for count in 0..40 {
+        let (reader, writer) = backend.ends();
+        let child = fork_child(|| {
+            loop {
+                writer.write_message(&[b'm'; PIPE_BUF - 96]).unwrap();
+            }
+        });
+        drop(writer);
+        let mut total = 0;
+        let mut buffer = [0; PIPE_BUF - 96];
+        for _ in 0..count {
+            total += reader.read(&mut buffer).unwrap();
+        }
+        child.kill();
+        loop {
+            match reader.read(&mut buffer).unwrap() {
+                0 => break,
+                len => total += len,
+            }
+        }
+        assert_eq!(total % buffer.len(), 0);
+    }
+}
