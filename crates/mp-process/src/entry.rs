@@ -1,0 +1,199 @@
+//! How a process that this crate started begins: before `main`, and it never gets there.
+
+mod sys;
+
+use std::{
+    env,
+    ffi::CString,
+    io::Write,
+    os::fd::{AsRawFd, OwnedFd},
+    sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed},
+};
+
+use mp_os::{Deadline, TimeoutError, transfer};
+use mp_signal::{Disposition, Signal};
+use mp_socket::SeqpacketSocket;
+use nix::{
+    sys::socket::{SockType, getsockopt, sockopt},
+    unistd::{Pid, getppid},
+};
+use serde::Serialize;
+
+use crate::{
+    CallOutcome, Panic, encoding, frame, panic,
+    protocol::{self, BUFFER, Failure, LIMIT, SERVE, Task},
+    server,
+    sys::{CHILD_FD, exit_now, open_standard_fds, own_child_fd, set_name},
+};
+
+/// Says to a child that it is one. It is removed before anything else runs.
+pub(crate) const VARIABLE: &str = "MP_PROCESS_CHILD";
+
+/// The exit code after a panic, as that of a Rust program.
+const PANICKED: i32 = 101;
+
+/// The exit code where there was no result to send.
+const FAILED: i32 = 1;
+
+static IS_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process was started by [`spawn`](crate::spawn) or [`fork`](crate::fork()).
+///
+/// # Examples
+///
+/// ```
+/// assert!(!mp_process::is_child());
+/// assert!(mp_process::spawn(|()| mp_process::is_child(), ())?.join()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn is_child() -> bool {
+    IS_CHILD.load(Relaxed)
+}
+
+/// Whether this process was started by this crate and has not come to its entry.
+pub(crate) fn is_pending() -> bool {
+    env::var_os(VARIABLE).is_some()
+}
+
+/// Begins the work of a child, and never returns from it; returns at once in any other process.
+///
+/// Without the feature `constructor` a program that starts processes calls this first thing in `main`, before it starts
+/// threads. With it, which is the default, children come here before `main`, and this does nothing.
+///
+/// # Examples
+///
+/// ```
+/// mp_process::init();
+/// assert_eq!(mp_process::spawn(|n: u32| n + 1, 1)?.join()?, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn init() {
+    if !is_pending() || !is_our_socket() {
+        return;
+    }
+    sys::remove_variable();
+    let Ok(socket) = own_child_fd().map(SeqpacketSocket::from) else { exit_now(FAILED) };
+    let parent = getppid();
+    // Where the parent has died already, nobody would ever end this process.
+    match socket.peer_credentials() {
+        Ok(peer) if peer.pid.cast_signed() == parent.as_raw() => {}
+        _ => exit_now(FAILED),
+    }
+    open_standard_fds();
+    become_child();
+    begin(socket, parent)
+}
+
+/// Whether the descriptor is what this crate puts there, rather than anybody's and the variable an accident.
+fn is_our_socket() -> bool {
+    let kind = crate::sys::borrow(CHILD_FD).map(|fd| getsockopt(&fd, sockopt::SockType));
+    matches!(kind, Ok(Ok(SockType::SeqPacket)))
+}
+
+/// What distinguishes a child from other processes, for itself.
+pub(crate) fn become_child() {
+    IS_CHILD.store(true, Relaxed);
+    // What Rust does before `main`: a closed pipe is an error, not the end.
+    let _ = Disposition::Ignore.set(Signal::PIPE);
+    panic::install_hook(send_before_abort);
+}
+
+/// Does what the first message says.
+pub(crate) fn begin(socket: SeqpacketSocket, parent: Pid) -> ! {
+    if send(&socket, &protocol::hello(std::process::id()), &[]).is_err() {
+        exit_now(FAILED);
+    }
+    let mut buffer = BUFFER;
+    match protocol::recv(&socket, &mut buffer, Deadline::never()) {
+        Ok(Some(message)) if *message.body == [SERVE] => server::serve(socket, parent),
+        Ok(Some(message)) => match Task::parse(&message.body) {
+            Some((task, argument)) => perform(&socket, &task, argument, message.fds),
+            None => exit_now(FAILED),
+        },
+        // The parent died, or gave up: there is nobody to tell.
+        Ok(None) | Err(_) => exit_now(FAILED),
+    }
+}
+
+fn perform(socket: &SeqpacketSocket, task: &Task<'_>, argument: &[u8], fds: Vec<OwnedFd>) -> ! {
+    if let Ok(name) = CString::new(task.name) {
+        set_name(&name);
+    }
+    let mut call = match task.key.resolve(&[]) {
+        Ok(call) => call,
+        Err(error) => {
+            answer(socket, &Failure::Refused(error.to_string()).message(), &[]);
+            exit(FAILED)
+        }
+    };
+    let mut output = protocol::returned();
+    let (outcome, fds) = answer_of(socket, || call.call(&mut &*argument, &mut output), fds);
+    let code = exit_code(&outcome);
+    answer(socket, &protocol::outcome(output, outcome), &fds);
+    exit(code)
+}
+
+/// Runs `call` in the scopes of the handles that came and those that go.
+fn answer_of(
+    socket: &SeqpacketSocket,
+    call: impl FnOnce() -> CallOutcome,
+    fds: Vec<OwnedFd>,
+) -> (CallOutcome, Vec<OwnedFd>) {
+    ANSWER_FD.store(socket.as_raw_fd(), Relaxed);
+    transfer::provide(fds, || transfer::collect(call))
+}
+
+/// Runs the task of a copy of the parent, and ends it.
+///
+/// The end is `_exit(2)`: what the parent registered for its own end is not for its copies to run.
+pub(crate) fn run_copy<R: Serialize>(socket: &SeqpacketSocket, task: impl FnOnce() -> R) -> ! {
+    let mut output = protocol::returned();
+    let call = || match panic::catch(|| encoding::encode(&task(), &mut output)) {
+        Ok(Ok(())) => CallOutcome::Returned,
+        Ok(Err(error)) => CallOutcome::ResultUnencodable(error.to_string()),
+        Err(panic) => CallOutcome::Panicked(panic),
+    };
+    let (outcome, fds) = answer_of(socket, call, Vec::new());
+    let code = exit_code(&outcome);
+    answer(socket, &protocol::outcome(output, outcome), &fds);
+    let _ = std::io::stdout().flush();
+    exit_now(code)
+}
+
+const fn exit_code(outcome: &CallOutcome) -> i32 {
+    match outcome {
+        CallOutcome::Returned => 0,
+        CallOutcome::Panicked(_) => PANICKED,
+        CallOutcome::ArgumentUndecodable(_) | CallOutcome::ResultUnencodable(_) => FAILED,
+    }
+}
+
+/// Sends the outcome; where it cannot be sent, why.
+fn answer(socket: &SeqpacketSocket, message: &[u8], fds: &[OwnedFd]) {
+    if let Err(error) = send(socket, message, fds) {
+        let failure = Failure::ResultUnencodable(error.to_string());
+        // Where even that fails, the parent is gone, or it sees an end without a result.
+        let _ = send(socket, &failure.message(), &[]);
+    }
+}
+
+fn send(socket: &SeqpacketSocket, message: &[u8], fds: &[OwnedFd]) -> Result<(), TimeoutError> {
+    frame::send(socket, message, fds, LIMIT, Deadline::never())
+}
+
+/// The socket on which the answer of the running task goes, for [`send_before_abort`].
+static ANSWER_FD: AtomicI32 = AtomicI32::new(-1);
+
+/// Tells the parent of a panic that cannot be caught.
+fn send_before_abort(panic: &Panic) {
+    let socket = crate::sys::borrow(ANSWER_FD.load(Relaxed)).and_then(|fd| fd.try_clone_to_owned());
+    if let Ok(socket) = socket {
+        answer(&socket.into(), &Failure::Panicked(panic.clone()).message(), &[]);
+    }
+}
+
+/// Ends the process as a return from `main` would: standard output is flushed, and exit handlers run.
+#[expect(clippy::exit, reason = "a child ends with its task, and never comes to `main`")]
+fn exit(code: i32) -> ! {
+    std::process::exit(code)
+}

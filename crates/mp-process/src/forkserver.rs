@@ -1,0 +1,142 @@
+//! Asking the fork server for processes.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
+
+use mp_os::{Deadline, PidFd};
+use mp_signal::Signal;
+use mp_socket::SeqpacketSocket;
+
+use crate::{
+    SpawnError, exec, frame,
+    keeper::Keeper,
+    process::Process,
+    protocol::{self, Answer, BUFFER, LIMIT, SERVE},
+    sys::NewProcess,
+};
+
+/// The fork server of this process.
+#[derive(Debug)]
+pub(crate) struct Server {
+    control: SeqpacketSocket,
+    process: Arc<Process>,
+}
+
+/// A process with the parent's end of its socket, on which its task waits for it.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) process: Arc<Process>,
+    pub(crate) socket: SeqpacketSocket,
+}
+
+/// How often a server that died is replaced for one request.
+const ATTEMPTS: usize = 3;
+
+/// Has the fork server make a process that does what `message` says.
+pub(crate) fn spawn(message: &[u8], fds: &[OwnedFd]) -> Result<Started, SpawnError> {
+    let keeper = Keeper::running()?;
+    for _ in 0..ATTEMPTS {
+        let (ours, theirs) = task_socket(message, fds)?;
+        let mut slot = keeper.server();
+        let server = match slot.take() {
+            Some(server) => server,
+            None => Server::start(keeper)?,
+        };
+        match server.request(theirs) {
+            Ok(reply) => {
+                *slot = Some(server);
+                let process = reply.map_err(SpawnError::start)?;
+                return Ok(Started { process: Arc::new(Process::new(process)), socket: ours });
+            }
+            Err(Died) => {
+                server.discard(keeper);
+                drop(slot);
+                // It may have died between making the process and telling so.
+                if let Some(process) = adopt(&ours)? {
+                    return Ok(Started { process, socket: ours });
+                }
+            }
+        }
+    }
+    Err(SpawnError::ServerDied)
+}
+
+/// Starts this executable anew, for what `message` says.
+pub(crate) fn spawn_fresh(message: &[u8], fds: &[OwnedFd]) -> Result<Started, SpawnError> {
+    let keeper = Keeper::running()?;
+    let (ours, theirs) = task_socket(message, fds)?;
+    let process = exec::start(keeper, &ours, theirs)?;
+    Ok(Started { process, socket: ours })
+}
+
+/// A pair of sockets on which `message` waits to be received from the second one.
+fn task_socket(
+    message: &[u8],
+    fds: &[OwnedFd],
+) -> Result<(SeqpacketSocket, SeqpacketSocket), SpawnError> {
+    let (ours, theirs) = SeqpacketSocket::pair()?;
+    // A new socket has room for it, so this does not wait.
+    frame::send(&ours, message, fds, LIMIT, Deadline::never()).map_err(mp_os::Error::from)?;
+    Ok((ours, theirs))
+}
+
+/// The server is gone.
+struct Died;
+
+impl Server {
+    fn start(keeper: &Keeper) -> Result<Self, SpawnError> {
+        let (control, theirs) = task_socket(&[SERVE], &[])?;
+        let process = exec::start(keeper, &control, theirs)?;
+        Ok(Self { control, process })
+    }
+
+    /// Has the server make a process with this end of its socket.
+    fn request(&self, theirs: SeqpacketSocket) -> Result<io::Result<NewProcess>, Died> {
+        self.control.send_with_fds(&[0], &[theirs.as_fd()]).map_err(|_| Died)?;
+        // From here on only the server and the process have it, so that their end closes it.
+        drop(theirs);
+        let mut buffer = [0; 9];
+        loop {
+            let received =
+                self.control.recv_with_fds(&mut buffer).map_err(|_| Died)?.ok_or(Died)?;
+            match (protocol::parse_reply(&buffer[..received.len]), received.fds.into_iter().next())
+            {
+                (Some(Ok(pid)), Some(pidfd)) => {
+                    return Ok(Ok(NewProcess { pid, pidfd: pidfd.into() }));
+                }
+                (Some(Err(errno)), None) => return Ok(Err(io::Error::from_raw_os_error(errno))),
+                // The hello of a server that was not awaited.
+                _ => {}
+            }
+        }
+    }
+
+    /// Makes sure that it is dead, and reaped.
+    fn discard(self, keeper: &Keeper) {
+        // It may be dead already.
+        let _ = self.process.send_signal(Signal::KILL);
+        // Where it cannot be watched, one zombie stays until this process ends.
+        let _ = keeper.reap_later(&self.process);
+    }
+}
+
+/// The process at the other end of `socket`, which a server that died has made; `None` where there is none.
+///
+/// A process says hello before it begins its task. Where that never comes, the other end is closed, so no task has begun.
+fn adopt(socket: &SeqpacketSocket) -> Result<Option<Arc<Process>>, SpawnError> {
+    let mut buffer = BUFFER;
+    let message =
+        protocol::recv(socket, &mut buffer, Deadline::never()).map_err(mp_os::Error::from)?;
+    let Some(message) = message else { return Ok(None) };
+    match protocol::parse_answer(&message.body) {
+        Some(Answer::Hello(pid)) => {
+            // A child of ours that nobody has waited for, so the number is still its own.
+            let pidfd = PidFd::open(pid)?;
+            Ok(Some(Arc::new(Process::new(NewProcess { pid, pidfd }))))
+        }
+        _ => Err(frame::malformed().into()),
+    }
+}

@@ -1,0 +1,80 @@
+//! The fork server: a child that stays as fresh as it started, has one thread, and makes copies of itself on request.
+//!
+//! Each copy is a child of *our* parent (`CLONE_PARENT`), which waits for it; the server only makes it.
+
+mod sys;
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    thread,
+};
+
+use mp_signal::{Block, SignalSet};
+use mp_socket::SeqpacketSocket;
+use nix::{
+    fcntl::OFlag,
+    libc,
+    unistd::{Pid, dup3, getppid},
+};
+
+use crate::{
+    entry, protocol,
+    sys::{NewProcess, Registration, Side, die_with_parent, exit_now, set_name},
+};
+
+/// Serves until the parent closes its end, or dies.
+pub(crate) fn serve(control: SeqpacketSocket, parent: Pid) -> ! {
+    set_name(c"mp-forkserver");
+    // What a terminal sends to everybody in the foreground is for the parent to decide about.
+    let Ok(blocked) = Block::new(SignalSet::full()) else { exit_now(1) };
+    let registration = Registration::of_this_thread();
+    let mut request = [0; 8];
+    while let Ok(Some(mut received)) = control.recv_with_fds(&mut request) {
+        let Some(job) = received.fds.pop() else { continue };
+        let made = match sys::sibling(&registration) {
+            Ok(Side::Child { tid_is_right }) => {
+                drop(blocked);
+                work(control, job, parent, tid_is_right)
+            }
+            Ok(Side::Parent(process)) => Ok(process),
+            Err(error) => Err(error.raw_os_error().unwrap_or(libc::EINVAL)),
+        };
+        if reply(&control, made).is_err() {
+            break;
+        }
+    }
+    exit_now(0)
+}
+
+fn reply(control: &SeqpacketSocket, made: Result<NewProcess, i32>) -> mp_os::Result<()> {
+    match made {
+        Ok(NewProcess { pid, pidfd }) => {
+            control.send_with_fds(&protocol::reply(Ok(pid)), &[pidfd.as_fd()])
+        }
+        Err(error) => control.send(&protocol::reply(Err(error))),
+    }
+}
+
+/// In the copy: does what `job`, its own socket, asks for.
+fn work(control: SeqpacketSocket, job: OwnedFd, parent: Pid, tid_is_right: bool) -> ! {
+    // The parent may have died since it asked; from here on the kernel tells.
+    if die_with_parent().is_err() || getppid() != parent {
+        exit_now(1);
+    }
+    // In its place, so that nothing of the server's stays open.
+    let mut place = OwnedFd::from(control);
+    if dup3(&job, &mut place, OFlag::O_CLOEXEC).is_err() {
+        exit_now(1);
+    }
+    drop(job);
+    let socket = SeqpacketSocket::from(place);
+    if tid_is_right {
+        entry::begin(socket, parent)
+    }
+    // A new thread has a right identity.
+    let thread = thread::Builder::new().spawn(move || entry::begin(socket, parent));
+    match thread.map(thread::JoinHandle::join) {
+        Ok(Ok(never)) => never,
+        _ => exit_now(1),
+    }
+}

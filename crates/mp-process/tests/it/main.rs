@@ -1,0 +1,3 @@
+//! Processes, from outside the crate.
+
+mod outcomes;
