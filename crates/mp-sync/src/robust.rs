@@ -1,0 +1,176 @@
+//! What the kernel does for a lock when its holder dies, and how a thread asks for it.
+//!
+//! Each thread registers one `struct robust_list_head` with the kernel, which glibc does at thread start. When a thread
+//! dies or calls `execve(2)`, the kernel looks at the futex word that `list_op_pending` names: if it holds the thread's
+//! TID, the word becomes `OWNER_DIED` and one waiter is woken; if its TID bits are zero, one waiter is woken too, for the
+//! wake-up that the dying thread may have owed. So a lock is robust for as long as `list_op_pending` names its word, from
+//! before the word is taken until after the waiters were woken. The list proper is not used: nothing in shared memory
+//! points anywhere, and a hostile peer finds no pointer to bend. Source: `Documentation/locking/robust-futex-ABI.rst`.
+//!
+//! What is known about a thread is cached in thread-local storage, which a forked process inherits with its parent's TID
+//! inside, and a raw `clone(2)` runs no `atfork` handler. So the cache is valid for one *generation* only, a number on a
+//! page that the kernel wipes in every new process (`MADV_WIPEONFORK`).
+//!
+//! # Safety
+//!
+//! The pointers to a [`RobustHead`] come from the kernel or from this thread's own storage, and are used by that thread
+//! only, which cannot outlive them. `list_op_pending` is accessed with volatile, single-word stores: its other reader is
+//! the kernel, when the thread has stopped for good.
+
+#![allow(unsafe_code, reason = "owns the calling thread's robust list head")]
+
+use std::{
+    cell::{Cell, UnsafeCell},
+    io,
+    ptr::{self, NonNull},
+    sync::atomic::{
+        AtomicPtr, AtomicU32, AtomicU64,
+        Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
+        compiler_fence,
+    },
+};
+
+use mp_os::{Error, Result};
+
+use crate::sys;
+
+/// `struct robust_list_head` of `linux/futex.h`.
+#[repr(C)]
+pub(crate) struct RobustHead {
+    /// The first entry, or the head itself while the list is empty.
+    list: *mut Self,
+    /// From an entry to its futex word, in bytes. The kernel reads it anew when the thread dies, so it is never assumed.
+    futex_offset: isize,
+    /// The entry that is being added or removed: the only part that this crate writes.
+    list_op_pending: *mut u8,
+}
+
+/// The calling thread, as the kernel knows it. Not `Send`: the head is this thread's own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holder {
+    /// The thread's number in its PID namespace, as the kernel compares it with the lock word.
+    pub(crate) tid: u32,
+    head: NonNull<RobustHead>,
+    futex_offset: isize,
+}
+
+/// A generation that no process ever has, and no cache is valid in.
+const UNKNOWN: u64 = u64::MAX;
+
+/// What is known about one thread, and in which generation it was found out.
+struct Cache {
+    generation: Cell<u64>,
+    holder: Cell<Holder>,
+    /// Registered where the kernel knows none: in a process that a raw `clone(2)` made.
+    own_head: UnsafeCell<RobustHead>,
+}
+
+thread_local! {
+    static CACHE: Cache = const {
+        Cache {
+            generation: Cell::new(UNKNOWN),
+            holder: Cell::new(Holder { tid: 0, head: NonNull::dangling(), futex_offset: 0 }),
+            own_head: UnsafeCell::new(RobustHead {
+                list: ptr::null_mut(),
+                futex_offset: 0,
+                list_op_pending: ptr::null_mut(),
+            }),
+        }
+    };
+}
+
+/// Stands in for the wiped page until there is one, and for ever where the kernel refuses one: no cache is valid then.
+static NO_PAGE: AtomicU64 = AtomicU64::new(0);
+
+/// The word of the wiped page: this process's generation, or zero where no thread of it has asked yet.
+static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new((&raw const NO_PAGE).cast_mut());
+
+/// The newest generation of this process and its ancestors. Ordinary memory, so that a child counts on from here and its
+/// generation differs from every one that its inherited thread-local storage may hold.
+static NEWEST: AtomicU64 = AtomicU64::new(0);
+
+impl Holder {
+    /// The calling thread: a few loads, except for the first time in a thread and after a fork.
+    #[inline]
+    pub(crate) fn current() -> Result<Self> {
+        CACHE.with(|cache| {
+            let valid = cache.generation.get() == page().load(Relaxed);
+            if valid { Ok(cache.holder.get()) } else { cache.fill() }
+        })
+    }
+
+    /// Tells the kernel which word this thread is about to take: from here on it is repaired if we die.
+    #[inline]
+    pub(crate) fn begin(self, word: &AtomicU32) {
+        self.set_pending(word.as_ptr().cast::<u8>().wrapping_byte_offset(-self.futex_offset));
+        // A thread that dies has retired its stores in program order, so only the compiler could take the word earlier.
+        compiler_fence(SeqCst);
+    }
+
+    /// Tells the kernel that this thread neither holds a word nor owes a wake-up.
+    #[inline]
+    pub(crate) fn end(self) {
+        compiler_fence(SeqCst);
+        self.set_pending(ptr::null_mut());
+    }
+
+    #[inline]
+    fn set_pending(self, entry: *mut u8) {
+        // SAFETY: the head is this thread's own, `Holder` is not `Send`, so the head is alive.
+        let pending = unsafe { &raw mut (*self.head.as_ptr()).list_op_pending };
+        // SAFETY: as above; nobody but this thread and, after it, the kernel looks at it.
+        unsafe { pending.write_volatile(entry) };
+    }
+}
+
+impl Cache {
+    #[cold]
+    fn fill(&self) -> Result<Holder> {
+        let head = sys::robust_head()
+            .and_then(|head| head.map_or_else(|| self.register_own(), Ok))
+            .map_err(|error| Error::new("register", "the thread's robust list", error))?;
+        // SAFETY: the kernel gave back what this thread has registered, which is alive for as long as the thread.
+        let futex_offset = unsafe { (*head.as_ptr()).futex_offset };
+        let holder = Holder { tid: sys::gettid(), head, futex_offset };
+        self.holder.set(holder);
+        self.generation.set(generation().unwrap_or(UNKNOWN));
+        Ok(holder)
+    }
+
+    /// Registers a head of our own: glibc's is in the parent's list only.
+    fn register_own(&self) -> io::Result<NonNull<RobustHead>> {
+        let head = self.own_head.get();
+        let empty = RobustHead { list: head, futex_offset: 0, list_op_pending: ptr::null_mut() };
+        // SAFETY: the head is in this thread's storage, and the kernel does not know it yet.
+        unsafe { head.write(empty) };
+        // SAFETY: the pointer of an `UnsafeCell` is not null.
+        let head = unsafe { NonNull::new_unchecked(head) };
+        // SAFETY: storage without a destructor outlives the kernel's look at it, which comes before the thread's end is
+        // reported, and only after that report is the storage given back.
+        unsafe { sys::set_robust_head(head) }?;
+        Ok(head)
+    }
+}
+
+#[inline]
+fn page() -> &'static AtomicU64 {
+    // SAFETY: the pointer is to `NO_PAGE` or to a page that is never unmapped.
+    unsafe { &*PAGE.load(Acquire) }
+}
+
+/// This process's generation; `None` where the kernel does not wipe pages, so that nothing may be cached.
+fn generation() -> Option<u64> {
+    if ptr::eq(page(), &raw const NO_PAGE) {
+        let new = ptr::from_ref(sys::wiped_on_fork().ok()?).cast_mut();
+        // Where two threads come here at once, the page of the second stays unused.
+        let _ = PAGE.compare_exchange((&raw const NO_PAGE).cast_mut(), new, AcqRel, Acquire);
+    }
+    match page().load(Relaxed) {
+        0 => {
+            let new = NEWEST.fetch_add(1, Relaxed) + 1;
+            let set = page().compare_exchange(0, new, Relaxed, Relaxed);
+            Some(set.map_or_else(|other| other, |_| new))
+        }
+        generation => Some(generation),
+    }
+}

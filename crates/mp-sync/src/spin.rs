@@ -1,0 +1,136 @@
+//! When to look again instead of going to sleep, and for how long: the one place that decides it.
+//!
+//! Waking a process on another core takes tens of microseconds, so it pays to look again for about that long, *if* the one
+//! we wait for can run meanwhile. It cannot if it shares our core: then every look delays what we look for.
+
+use std::{
+    hint,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use crate::sys;
+
+/// The core the calling thread runs on, for a peer to judge by whether spinning for us can help.
+#[inline]
+pub fn current_cpu() -> u32 {
+    sys::current_cpu()
+}
+
+/// Looks left for a critical section of some tens of nanoseconds to end: no more than a microsecond or two.
+pub(crate) fn briefly() -> Looks {
+    const LOOKS: u32 = 60;
+    Looks { left: if parallel() { LOOKS } else { 0 } }
+}
+
+/// A number of looks.
+pub(crate) struct Looks {
+    left: u32,
+}
+
+impl Looks {
+    /// Pauses, if there is a look left.
+    pub(crate) fn again(&mut self) -> bool {
+        hint::spin_loop();
+        let again = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        again
+    }
+}
+
+/// Whether this machine can run two threads at once.
+fn parallel() -> bool {
+    /// Zero until known.
+    static CORES: AtomicU32 = AtomicU32::new(0);
+    let mut cores = CORES.load(Relaxed);
+    if cores == 0 {
+        cores = sys::cores_online().max(1);
+        CORES.store(cores, Relaxed);
+    }
+    cores > 1
+}
+
+/// How long it has paid, lately, to look again before going to sleep: grows with success and shrinks with failure.
+///
+/// Sharing one between threads is harmless.
+///
+/// # Examples
+///
+/// ```
+/// use mp_sync::{Patience, current_cpu};
+///
+/// let patience = Patience::new();
+/// let mut looks = 0;
+/// let found = patience.spin(u32::MAX, 1, || { looks += 1; (looks == 3).then_some("found") });
+/// assert!(found.is_some() || looks < 3);
+/// assert_eq!(patience.spin(current_cpu(), 1, || None::<()>), None, "never for somebody on our own core");
+/// ```
+#[derive(Debug)]
+pub struct Patience {
+    /// In nanoseconds, from `MIN` to `MAX`.
+    budget: AtomicU32,
+}
+
+impl Patience {
+    /// What a look costs anyway; kept, so that success can be noticed again.
+    const MIN: u32 = 1_000;
+    /// What going to sleep and being woken on another core costs.
+    const MAX: u32 = 50_000;
+
+    /// As patient as can be.
+    pub const fn new() -> Self {
+        Self { budget: AtomicU32::new(Self::MAX) }
+    }
+
+    /// Looks, with `pauses` between, until `attempt` gives a value or patience ends; not at all where `peer_cpu`, on which
+    /// the one we wait for ran last, is our own.
+    #[inline]
+    pub fn spin<T>(
+        &self,
+        peer_cpu: u32,
+        pauses: u32,
+        mut attempt: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        if !parallel() || peer_cpu == current_cpu() {
+            return None;
+        }
+        // A first round without a look at the clock, which costs as much as the round.
+        if let Some(value) = look(pauses, &mut attempt) {
+            return Some(value);
+        }
+        let budget = self.budget.load(Relaxed);
+        let end = Instant::now() + Duration::from_nanos(budget.into());
+        loop {
+            if let Some(value) = look(pauses, &mut attempt) {
+                self.budget.store((budget * 2).min(Self::MAX), Relaxed);
+                return Some(value);
+            }
+            if Instant::now() >= end {
+                self.budget.store((budget / 2).max(Self::MIN), Relaxed);
+                return None;
+            }
+        }
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One round of looks, some hundred nanoseconds to a microsecond.
+#[inline]
+fn look<T>(pauses: u32, attempt: &mut impl FnMut() -> Option<T>) -> Option<T> {
+    let mut paused = 0;
+    while paused < 32 {
+        if let Some(value) = attempt() {
+            return Some(value);
+        }
+        for _ in 0..pauses {
+            hint::spin_loop();
+        }
+        paused += pauses.max(1);
+    }
+    attempt()
+}
