@@ -1,0 +1,95 @@
+use mp_os::{Error, Result};
+use mp_shm::Segment;
+
+use crate::{
+    Ring,
+    layout::{BYTES, Shape},
+    outside::Outside,
+    position::Position,
+    sys::Memory,
+};
+
+/// How large a new [`Ring`] is to be.
+///
+/// # Examples
+///
+/// ```
+/// use mp_channel::Ring;
+///
+/// let ring = Ring::builder().items(2).bytes(1 << 20).create()?;
+/// ring.push(b"one").unwrap();
+/// ring.push(b"two").unwrap();
+/// assert!(ring.is_full());
+/// # Ok::<(), mp_channel::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "nothing exists before `create`"]
+pub struct RingBuilder {
+    items: usize,
+    bytes: Option<usize>,
+}
+
+impl RingBuilder {
+    const DEFAULT_ITEMS: usize = 1024;
+    const MIN_BYTES: usize = 4096;
+    const DEFAULT_MIN_BYTES: usize = 64 << 10;
+    const DEFAULT_MAX_BYTES: usize = 1 << 20;
+    /// Room for a record of some size in the default.
+    const DEFAULT_BYTES_PER_ITEM: usize = 64;
+
+    pub(crate) fn new() -> Self {
+        Self { items: Self::DEFAULT_ITEMS, bytes: None }
+    }
+
+    /// The most records at a time, 1 to 2^31; 1,024 unless said otherwise.
+    pub fn items(mut self, items: usize) -> Self {
+        self.items = items;
+        self
+    }
+
+    /// The length of the ring in bytes, rounded up to a power of two of at least 4 KiB, at most 16 GiB.
+    ///
+    /// Each record takes its length rounded up to 8, and 8 more. A record longer than a quarter of the ring is stored
+    /// outside it, which costs two system calls. All of the ring's memory is reserved when it is created. Unless said
+    /// otherwise, it has 64 bytes for each item, at least 64 KiB and at most 1 MiB.
+    pub fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
+
+    /// Creates the ring.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) for a number out of range; those of
+    /// [`Segment::create`], such as [`OutOfMemory`](std::io::ErrorKind::OutOfMemory).
+    pub fn create(self) -> Result<Ring> {
+        let shape = self.shape()?;
+        let segment = Segment::create("mp-ring", BYTES + shape.bytes)?;
+        let memory = Memory::new(segment)?;
+        memory.header().initialize(shape)?;
+        let outside = Outside::create(shape)?;
+        Ok(Ring::new(memory, shape, outside))
+    }
+
+    fn shape(self) -> Result<Shape> {
+        let items = u32::try_from(self.items).unwrap_or(0);
+        if !Position::valid_items(items) {
+            return Err(refuse(format!("{} items are not between 1 and 2^31", self.items)));
+        }
+        let bytes = self.bytes.unwrap_or_else(|| {
+            self.items
+                .saturating_mul(Self::DEFAULT_BYTES_PER_ITEM)
+                .clamp(Self::DEFAULT_MIN_BYTES, Self::DEFAULT_MAX_BYTES)
+        });
+        let rounded = bytes.max(Self::MIN_BYTES).checked_next_power_of_two().unwrap_or(0);
+        if !Position::valid_bytes(rounded) {
+            return Err(refuse(format!("{bytes} bytes are more than 16 GiB")));
+        }
+        Ok(Shape { items, bytes: rounded })
+    }
+}
+
+fn refuse(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::invalid_input("create", "a ring", reason)
+}

@@ -1,0 +1,208 @@
+//! What both ends of a ring share: the memory and how to reach it, what may be believed of it, and waiting.
+//!
+//! **Memory order.** A record is written with plain copies and committed by the `Release` store of the tail's position; a
+//! consumer loads that position with `Acquire` before it copies the record out. The consumer's `Release` store of the
+//! head's position, in turn, comes after its copies, and a producer loads it with `Acquire` before it writes over what was
+//! there. Everything else on a side is used under that side's leaf lock. A side that has committed looks whether somebody
+//! sleeps, a sleeper looks whether something was committed: the full barriers of that are the doorbell's.
+//!
+//! **Killed** before the commit: nothing happened, and the next holder of the lock writes over it. After: it has happened,
+//! and who sleeps is woken by the next holder of the lock or wakes by itself within 25 ms. There is nothing to repair.
+
+use mp_os::{Deadline, Error, Result};
+use mp_shm::Mapping;
+use mp_sync::{Doorbell, LeafGuard, Patience, TimeoutError};
+use std::time::Duration;
+
+use crate::{
+    error::damaged,
+    layout::{BYTES, Header, Shape, Side},
+    outside::{Outside, Place},
+    pace::Pace,
+    position::Position,
+    record::Record,
+    sys::Memory,
+};
+
+/// How long a `try_` operation waits for a lock: who holds it for longer was stopped, or copies a huge record.
+const TRY_LOCK: Duration = Duration::from_millis(10);
+
+pub(crate) struct Inner {
+    pub(crate) memory: Memory,
+    pub(crate) shape: Shape,
+    pub(crate) outside: Outside,
+    /// How consumers of this handle wait for records.
+    pub(crate) pace: Pace,
+    /// How producers of this handle wait for room.
+    pub(crate) patience: Patience,
+}
+
+impl Inner {
+    pub(crate) fn new(memory: Memory, shape: Shape, outside: Outside) -> Self {
+        Self { memory, shape, outside, pace: Pace::new(), patience: Patience::new() }
+    }
+
+    #[inline]
+    pub(crate) fn header(&self) -> &Header {
+        self.memory.header()
+    }
+
+    #[inline]
+    fn mapping(&self) -> &Mapping {
+        self.memory.segment.mapping()
+    }
+
+    /// Takes the lock of `side`; `None` where `deadline` (of a `try_` operation: a moment) has passed.
+    #[inline]
+    pub(crate) fn lock<'a>(
+        &self,
+        side: &'a Side,
+        deadline: Option<Deadline>,
+    ) -> Result<Option<LeafGuard<'a>>> {
+        let guard = match side.lock().try_lock() {
+            Ok(guard) => guard,
+            Err(_) => {
+                let deadline = deadline.unwrap_or_else(|| Deadline::after(TRY_LOCK));
+                match side.lock().lock_until(deadline) {
+                    Ok(guard) => guard,
+                    Err(TimeoutError::TimedOut) => return Ok(None),
+                    Err(TimeoutError::Os(error)) => return Err(error),
+                    Err(_) => return Ok(None),
+                }
+            }
+        };
+        if guard.owner_died() {
+            self.owner_died(side);
+        }
+        Ok(Some(guard))
+    }
+
+    /// Makes up for what a killed holder of a side's lock may have left undone after its commit.
+    #[cold]
+    fn owner_died(&self, side: &Side) {
+        let header = self.header();
+        header.not_empty.bell().ring_all();
+        header.not_full.bell().ring_all();
+        if std::ptr::eq(side, &raw const header.head) {
+            // The memory of the large record that was popped last. Should this fail, it is freed with the ring.
+            let last = side.position().units.wrapping_sub(Record::Outside.units());
+            let _ = self.outside.free_slot(last);
+        }
+    }
+
+    /// Whether `used` can be the distance from head to tail.
+    #[inline]
+    pub(crate) fn is_valid(&self, used: Position) -> bool {
+        used.items <= self.shape.items
+            && used.units <= self.shape.units()
+            && used.items <= used.units
+    }
+
+    /// The longest record that is stored inside the ring.
+    #[inline]
+    pub(crate) fn max_inside(&self) -> usize {
+        self.shape.bytes / 4
+    }
+
+    pub(crate) fn max_len(&self) -> usize {
+        usize::try_from(self.outside.max_len()).unwrap_or(usize::MAX).max(self.max_inside())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        let Header { head, tail, .. } = self.header();
+        let mut before = head.position();
+        loop {
+            let used = tail.position().since(before);
+            let after = head.position();
+            if before == after {
+                return used.items as usize;
+            }
+            before = after;
+        }
+    }
+
+    /// The byte of the ring at `units`, and `bytes` after it.
+    #[inline]
+    fn at(&self, units: u32, bytes: usize) -> usize {
+        (units as usize * Position::UNIT).wrapping_add(bytes) & (self.shape.bytes - 1)
+    }
+
+    /// Copies into the ring, `skip` bytes after `units`, around its end.
+    #[inline]
+    pub(crate) fn copy_in(&self, units: u32, skip: usize, bytes: &[u8]) -> Result<()> {
+        let at = self.at(units, skip);
+        let (first, rest) = bytes.split_at(bytes.len().min(self.shape.bytes - at));
+        self.mapping().copy_in(BYTES + at, first)?;
+        if !rest.is_empty() {
+            self.mapping().copy_in(BYTES, rest)?;
+        }
+        Ok(())
+    }
+
+    /// Appends `len` bytes of the ring, `skip` bytes after `units`, to `bytes`, which has the capacity.
+    #[inline]
+    pub(crate) fn copy_out(
+        &self,
+        units: u32,
+        skip: usize,
+        len: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<()> {
+        let at = self.at(units, skip);
+        let first = len.min(self.shape.bytes - at);
+        self.mapping().copy_out_vec(BYTES + at, first, bytes)?;
+        if first < len {
+            self.mapping().copy_out_vec(BYTES, len - first, bytes)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn set_word(&self, units: u32, word: usize, value: u64) -> Result<()> {
+        Ok(self
+            .mapping()
+            .copy_in(BYTES + self.at(units, word * Record::WORD), &value.to_ne_bytes())?)
+    }
+
+    #[inline]
+    pub(crate) fn word(&self, units: u32, word: usize) -> Result<u64> {
+        let mut bytes = [0; Record::WORD];
+        self.mapping().copy_out(BYTES + self.at(units, word * Record::WORD), &mut bytes)?;
+        Ok(u64::from_ne_bytes(bytes))
+    }
+
+    /// The record at `units`, of which `used` units are in the ring.
+    #[inline]
+    pub(crate) fn record(&self, units: u32, used: u32) -> Result<Record> {
+        let record = Record::from_bits(self.word(units, 0)?);
+        record.filter(|record| record.units() <= used).ok_or_else(|| damaged("read"))
+    }
+
+    /// Where the contents of the record at `units` are, which says that they are outside.
+    pub(crate) fn place(&self, units: u32) -> Result<Place> {
+        let place = Place { offset: self.word(units, 1)?, len: self.word(units, 2)? };
+        if self.outside.is_valid(place, units) { Ok(place) } else { Err(damaged("read")) }
+    }
+}
+
+/// Tries until `attempt` gives a value: again at once for as long as that pays, then asleep at `bell`. `None` once
+/// `deadline` has passed; without one, after one attempt.
+#[inline]
+pub(crate) fn wait<T, E: From<Error>>(
+    bell: &Doorbell,
+    deadline: Option<Deadline>,
+    spin: impl FnOnce(&mut dyn FnMut() -> Option<Result<T, E>>) -> Option<Result<T, E>>,
+    mut attempt: impl FnMut() -> Result<Option<T>, E>,
+) -> Result<Option<T>, E> {
+    if let Some(value) = attempt()? {
+        return Ok(Some(value));
+    }
+    let Some(deadline) = deadline else { return Ok(None) };
+    let mut attempt = || attempt().transpose();
+    if !deadline.is_past()
+        && let Some(result) = spin(&mut attempt)
+    {
+        return result.map(Some);
+    }
+    bell.wait_for(deadline, attempt)?.transpose()
+}

@@ -1,0 +1,187 @@
+//! What lies where in a ring's segment, and what of it may be believed.
+
+use std::{
+    io,
+    os::unix::fs::MetadataExt,
+    sync::atomic::{
+        AtomicU32, AtomicU64,
+        Ordering::{Acquire, Relaxed},
+    },
+};
+
+use mp_os::{Error, Result};
+use mp_sync::{Doorbell, LeafLock};
+
+use crate::position::Position;
+
+/// The bytes of the ring begin here, on a page of their own.
+pub(crate) const BYTES: usize = 4096;
+
+/// "mpring" and the version of this layout.
+const MAGIC: u64 = u64::from_ne_bytes(*b"mpring\0\x01");
+
+/// The beginning of a ring's segment.
+///
+/// Each part has two cache lines of its own, because processors fetch them in pairs.
+#[repr(C)]
+pub(crate) struct Header {
+    identity: Identity,
+    /// Where producers work.
+    pub(crate) tail: Side,
+    /// Where consumers work.
+    pub(crate) head: Side,
+    /// Consumers sleep here.
+    pub(crate) not_empty: Bell,
+    /// Producers sleep here.
+    pub(crate) not_full: Bell,
+}
+
+/// Written once by the creator, and by whoever closes the ring.
+#[repr(C, align(128))]
+struct Identity {
+    magic: AtomicU64,
+    items: AtomicU64,
+    bytes: AtomicU64,
+    pid_namespace: AtomicU64,
+    closed: AtomicU32,
+}
+
+/// One end of the ring. All but `cpu` and `position` is used under `lock` only.
+#[repr(C, align(128))]
+pub(crate) struct Side {
+    lock: AtomicU32,
+    /// The core on which this side worked last: a hint for those who wait for it.
+    cpu: AtomicU32,
+    /// Where this side is. Its change is the commit of a push or a pop.
+    position: AtomicU64,
+    /// Where the other side was when this one looked last, which saves looking.
+    seen: AtomicU64,
+    /// Tail only: the position behind the newest record that lies outside the ring.
+    outside: AtomicU64,
+}
+
+#[repr(C, align(128))]
+pub(crate) struct Bell(AtomicU32);
+
+const _: () = assert!(size_of::<Header>() <= BYTES);
+
+/// The header's constants, checked once and kept in private memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// The most records at a time, 1 to 2^31.
+    pub(crate) items: u32,
+    /// The length of the ring in bytes, a power of two.
+    pub(crate) bytes: usize,
+}
+
+impl Shape {
+    /// The length of the ring in [units](Position).
+    #[inline]
+    pub(crate) fn units(self) -> u32 {
+        // At most 2^31 units, which `check` and the builder make sure of.
+        (self.bytes / Position::UNIT) as u32
+    }
+}
+
+impl Header {
+    pub(crate) fn initialize(&self, shape: Shape) -> Result<()> {
+        let Identity { magic, items, bytes, pid_namespace, closed: _ } = &self.identity;
+        items.store(shape.items.into(), Relaxed);
+        bytes.store(shape.bytes as u64, Relaxed);
+        pid_namespace.store(own_pid_namespace()?, Relaxed);
+        magic.store(MAGIC, Relaxed);
+        Ok(())
+    }
+
+    /// The shape of a ring that somebody else made in a segment of `len` bytes.
+    pub(crate) fn check(&self, len: usize) -> Result<Shape> {
+        let refuse = |reason: &'static str| {
+            Err(Error::new("attach", "a ring", io::Error::new(io::ErrorKind::InvalidData, reason)))
+        };
+        let Identity { magic, items, bytes, pid_namespace, closed: _ } = &self.identity;
+        if magic.load(Relaxed) != MAGIC {
+            return refuse("the segment holds no ring, or one of another version");
+        }
+        let items = u32::try_from(items.load(Relaxed)).unwrap_or(0);
+        let bytes = usize::try_from(bytes.load(Relaxed)).unwrap_or(0);
+        if !Position::valid_items(items) || !Position::valid_bytes(bytes) || len != BYTES + bytes {
+            return refuse("its header is damaged");
+        }
+        if pid_namespace.load(Relaxed) != own_pid_namespace()? {
+            return refuse("it belongs to another PID namespace, where thread numbers differ");
+        }
+        Ok(Shape { items, bytes })
+    }
+
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.identity.closed.load(Acquire) != 0
+    }
+
+    #[inline]
+    pub(crate) fn closed(&self) -> &AtomicU32 {
+        &self.identity.closed
+    }
+}
+
+impl Side {
+    #[inline]
+    pub(crate) fn lock(&self) -> &LeafLock {
+        LeafLock::from_atomic(&self.lock)
+    }
+
+    #[inline]
+    pub(crate) fn position(&self) -> Position {
+        Position::from_bits(self.position.load(Acquire))
+    }
+
+    /// Commits.
+    #[inline]
+    pub(crate) fn commit(&self, position: Position) {
+        self.position.store(position.to_bits(), std::sync::atomic::Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn seen(&self) -> Position {
+        Position::from_bits(self.seen.load(Relaxed))
+    }
+
+    #[inline]
+    pub(crate) fn set_seen(&self, other: Position) {
+        self.seen.store(other.to_bits(), Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn outside(&self) -> Position {
+        Position::from_bits(self.outside.load(Relaxed))
+    }
+
+    #[inline]
+    pub(crate) fn set_outside(&self, position: Position) {
+        self.outside.store(position.to_bits(), Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn cpu(&self) -> u32 {
+        self.cpu.load(Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set_cpu(&self) {
+        self.cpu.store(mp_sync::current_cpu(), Relaxed);
+    }
+}
+
+impl Bell {
+    #[inline]
+    pub(crate) fn bell(&self) -> &Doorbell {
+        Doorbell::from_atomic(&self.0)
+    }
+}
+
+fn own_pid_namespace() -> Result<u64> {
+    let path = "/proc/self/ns/pid";
+    let file = std::fs::metadata(path)
+        .map_err(|error| Error::new("identify", format!("the PID namespace `{path}`"), error))?;
+    Ok(file.ino())
+}

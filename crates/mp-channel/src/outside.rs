@@ -1,0 +1,159 @@
+//! Records that are too large for the ring: in a sparse file beside it, at places that follow from what the ring holds.
+//!
+//! There is no allocator whose state a `SIGKILL` could damage. A producer, under the tail lock, finds out what is in flight
+//! by reading the records in the ring, which nobody overwrites meanwhile, and takes a place that none of them uses. The
+//! commit of the record that names the place is what allocates it, the commit of its pop is what frees it.
+//!
+//! * The first [`WINDOW`] bytes of the file are used round and round, like the ring, and keep their memory: writing to
+//!   memory that exists is twenty times faster than to memory that the kernel must find and clear first.
+//! * A longer record is stored alone, with nothing else in flight, in a slot of its own beyond the window, whose memory the
+//!   consumer gives back. The slot follows from the record's position in the ring; there are two for each position, used
+//!   by turns. A consumer gives memory back under the head lock after its commit, when producers may already write the
+//!   next records: a slot comes round only after two laps of the ring, for the second of which the head has to move.
+
+use mp_os::{Error, Result};
+use mp_shm::{Segment, SparseSegment};
+use std::io;
+
+use crate::{layout::Shape, position::Position};
+
+/// The part of the file that keeps its memory.
+pub(crate) const WINDOW: u64 = 16 << 20;
+
+/// The longest slot.
+const SLOT_MAX: u64 = 64 << 30;
+
+/// The longest file that leaves the kernel's arithmetic on file positions alone.
+const FILE_MAX: u64 = 1 << 60;
+
+/// Places begin at multiples, so that copies are aligned.
+const ALIGN: u64 = 64;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Outside {
+    pub(crate) file: SparseSegment,
+    /// The number of slots, two for each unit of the ring; a power of two.
+    slots: u64,
+    /// The length of a slot; zero where the file is the window only.
+    slot: u64,
+}
+
+/// A part of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+}
+
+/// What is in flight, oldest first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct InFlight {
+    /// The oldest and the newest place inside the window.
+    window: Option<(Place, Place)>,
+    any: bool,
+}
+
+impl Outside {
+    pub(crate) fn create(shape: Shape) -> Result<Self> {
+        let (slots, slot) = Self::slots(shape);
+        let file = match Segment::create_sparse("mp-ring-outside", WINDOW + slots * slot) {
+            // A limit on file sizes need not keep anybody from using a ring.
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                Segment::create_sparse("mp-ring-outside", WINDOW)?
+            }
+            result => result?,
+        };
+        Ok(Self::new(file, shape))
+    }
+
+    /// The file of a ring that somebody else made.
+    pub(crate) fn new(file: SparseSegment, shape: Shape) -> Self {
+        let (slots, slot) = Self::slots(shape);
+        let slot = if file.len() == WINDOW + slots * slot { slot } else { 0 };
+        Self { file, slots, slot }
+    }
+
+    fn slots(shape: Shape) -> (u64, u64) {
+        let slots = u64::from(shape.units()) * 2;
+        (slots, SLOT_MAX.min(FILE_MAX / slots))
+    }
+
+    /// The longest record.
+    pub(crate) fn max_len(&self) -> u64 {
+        self.file.len().min(WINDOW).max(self.slot)
+    }
+
+    /// A place for `len` bytes of a record at `position`; `None` while what is in flight leaves none.
+    pub(crate) fn place(&self, len: u64, position: Position, in_flight: InFlight) -> Option<Place> {
+        if len > WINDOW {
+            return (!in_flight.any).then(|| Place { offset: self.slot_at(position.units), len });
+        }
+        let Some((oldest, newest)) = in_flight.window else {
+            return Some(Place { offset: 0, len });
+        };
+        let next = (newest.offset + newest.len).next_multiple_of(ALIGN);
+        let offset = if newest.offset < oldest.offset {
+            // The newest has come round already, the free part ends at the oldest.
+            (next + len <= oldest.offset).then_some(next)
+        } else if next + len <= WINDOW {
+            Some(next)
+        } else {
+            (len <= oldest.offset).then_some(0)
+        };
+        offset.map(|offset| Place { offset, len })
+    }
+
+    /// Where a long record at `units` is stored.
+    fn slot_at(&self, units: u32) -> u64 {
+        WINDOW + (u64::from(units) & (self.slots - 1)) * self.slot
+    }
+
+    /// Whether a record at `units` may say that it is stored in `place`.
+    pub(crate) fn is_valid(&self, place: Place, units: u32) -> bool {
+        let end = place.offset.checked_add(place.len);
+        end.is_some_and(|end| end <= WINDOW)
+            || place.len <= self.slot && place.offset == self.slot_at(units)
+    }
+
+    pub(crate) fn write(&self, place: Place, parts: &[&[u8]]) -> Result<()> {
+        let mut offset = place.offset;
+        for part in parts {
+            self.file.write_at(offset, part)?;
+            offset += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read(&self, place: Place, bytes: &mut [u8]) -> Result<()> {
+        self.file.read_at(place.offset, bytes)
+    }
+
+    /// Gives back the memory of a record that was at `units`, if it had a slot.
+    pub(crate) fn free(&self, place: Place, units: u32) -> Result<()> {
+        if place.offset != self.slot_at(units) || place.len == 0 || self.slot == 0 {
+            return Ok(());
+        }
+        self.file.punch_hole(place.offset..place.offset + place.len)
+    }
+
+    /// Gives back the memory of whatever may be left in the slot of a record at `units`.
+    pub(crate) fn free_slot(&self, units: u32) -> Result<()> {
+        self.free(Place { offset: self.slot_at(units), len: self.slot }, units)
+    }
+}
+
+impl InFlight {
+    /// Takes note of the next newer place.
+    pub(crate) fn add(&mut self, place: Place) {
+        self.any = true;
+        if place.offset < WINDOW {
+            let oldest = self.window.map_or(place, |(oldest, _)| oldest);
+            self.window = Some((oldest, place));
+        }
+    }
+}
+
+/// What `Error` says about a place that no push ever wrote is said by `damaged`; this is lack of memory for its contents.
+pub(crate) fn no_memory(len: u64) -> Error {
+    Error::new("pop", format!("a record of {len} bytes"), io::ErrorKind::OutOfMemory.into())
+}

@@ -1,0 +1,241 @@
+//! The producers' end.
+
+use mp_os::{Deadline, Result};
+
+use crate::{
+    PushError,
+    error::damaged,
+    inner::{Inner, wait},
+    layout::Header,
+    outside::{InFlight, Place},
+    position::Position,
+    record::Record,
+};
+
+/// How many records a batch takes from the caller's iterator before it takes the lock, inside which no foreign code runs.
+const CHUNK: usize = 64;
+
+/// Pauses between looks for room: a consumer that makes room is not to be disturbed at each record.
+const PAUSES: u32 = 16;
+
+impl Inner {
+    /// Appends one record; false once `deadline` has passed, without one if there is no room now.
+    #[inline]
+    pub(crate) fn push(
+        &self,
+        parts: &[&[u8]],
+        deadline: Option<Deadline>,
+    ) -> Result<bool, PushError> {
+        let len = parts.iter().map(|part| part.len()).sum::<usize>();
+        if len > self.max_inside() {
+            return self.push_outside(parts, len, deadline);
+        }
+        let record = Record::Inside(len as u64);
+        self.wait_for_room(deadline, || {
+            self.append(deadline, |_, tail, free| {
+                if free.items == 0 || free.units < record.units() {
+                    return Ok(tail);
+                }
+                self.write_inside(tail.units, record, parts)?;
+                Ok(tail.advance(1, record.units()))
+            })
+        })
+        .map(|appended| appended.is_some())
+    }
+
+    /// Appends the records of `batch`; the number that went in before the error, or before the time ran out.
+    pub(crate) fn push_many(
+        &self,
+        records: &mut dyn Iterator<Item = &[u8]>,
+        deadline: Option<Deadline>,
+    ) -> Result<usize, (usize, Option<PushError>)> {
+        let mut pushed = 0;
+        let mut chunk = [&[][..]; CHUNK];
+        loop {
+            let mut taken = 0;
+            for (slot, record) in chunk.iter_mut().zip(&mut *records) {
+                *slot = record;
+                taken += 1;
+            }
+            let mut rest = &chunk[..taken];
+            while let [first, ..] = rest {
+                let count = if first.len() > self.max_inside() {
+                    self.push(&[first], deadline).map(usize::from)
+                } else {
+                    self.push_chunk(rest, deadline)
+                };
+                match count {
+                    Ok(0) => return Err((pushed, None)),
+                    Ok(count) => {
+                        pushed += count;
+                        rest = &rest[count..];
+                    }
+                    Err(error) => return Err((pushed, Some(error))),
+                }
+            }
+            if taken < CHUNK {
+                return Ok(pushed);
+            }
+        }
+    }
+
+    /// Appends as many of `records` as there is room for, at least one unless the time runs out, none that is too long.
+    fn push_chunk(
+        &self,
+        records: &[&[u8]],
+        deadline: Option<Deadline>,
+    ) -> Result<usize, PushError> {
+        let appended = self.wait_for_room(deadline, || {
+            self.append(deadline, |_, mut tail, mut free| {
+                for bytes in records {
+                    let record = Record::Inside(bytes.len() as u64);
+                    let fits = free.items > 0 && free.units >= record.units();
+                    if !fits || bytes.len() > self.max_inside() {
+                        break;
+                    }
+                    self.write_inside(tail.units, record, &[bytes])?;
+                    tail = tail.advance(1, record.units());
+                    free = free.since(Position { items: 1, units: record.units() });
+                }
+                Ok(tail)
+            })
+        })?;
+        Ok(appended.unwrap_or(0) as usize)
+    }
+
+    /// Appends a record whose contents are stored outside the ring.
+    #[cold]
+    fn push_outside(
+        &self,
+        parts: &[&[u8]],
+        len: usize,
+        deadline: Option<Deadline>,
+    ) -> Result<bool, PushError> {
+        let max = self.max_len();
+        if len > max {
+            return Err(PushError::TooLarge { len, max });
+        }
+        let tail_side = &self.header().tail;
+        self.wait_for_room(deadline, || {
+            self.append(deadline, |head, tail, free| {
+                let next = tail.advance(1, Record::Outside.units());
+                if free.items == 0 || free.units < Record::Outside.units() {
+                    return Ok(tail);
+                }
+                let in_flight = self.in_flight(head, tail)?;
+                let Some(place) = self.outside.place(len as u64, tail, in_flight) else {
+                    return Ok(tail);
+                };
+                self.outside.write(place, parts)?;
+                self.write_place(tail.units, place)?;
+                // Before the commit: too new a mark costs a search, too old a one would hide the record.
+                tail_side.set_outside(next);
+                Ok(next)
+            })
+        })
+        .map(|appended| appended.is_some())
+    }
+
+    /// Takes the tail lock, lets `write` append from the tail, and commits; how many records, `None` for none.
+    ///
+    /// `write` gets the head, the tail and the room between, and gives the new tail.
+    #[inline]
+    fn append(
+        &self,
+        deadline: Option<Deadline>,
+        mut write: impl FnMut(Position, Position, Position) -> Result<Position>,
+    ) -> Result<Option<u32>, PushError> {
+        let Header { head, tail: side, not_empty, .. } = self.header();
+        if self.header().is_closed() {
+            return Err(PushError::Closed);
+        }
+        let Some(guard) = self.lock(side, deadline)? else { return Ok(None) };
+        // Again: who found the ring closed and drained, with nobody in this lock, may rely on it.
+        if self.header().is_closed() {
+            return Err(PushError::Closed);
+        }
+        let tail = side.position();
+        let mut next = tail;
+        let seen = side.seen();
+        if let Some(free) = self.free(seen, tail) {
+            next = write(seen, tail, free)?;
+        }
+        if next == tail {
+            let seen = head.position();
+            side.set_seen(seen);
+            let free = self.free(seen, tail).ok_or_else(|| damaged("push to"))?;
+            next = write(seen, tail, free)?;
+        }
+        if next == tail {
+            return Ok(None);
+        }
+        side.set_cpu();
+        side.commit(next);
+        guard.release().ring(not_empty.bell());
+        Ok(Some(next.since(tail).items))
+    }
+
+    /// The room between `tail` and `head`, where that is a valid distance.
+    #[inline]
+    fn free(&self, head: Position, tail: Position) -> Option<Position> {
+        let used = tail.since(head);
+        let all = Position { items: self.shape.items, units: self.shape.units() };
+        self.is_valid(used).then(|| all.since(used))
+    }
+
+    fn wait_for_room<T>(
+        &self,
+        deadline: Option<Deadline>,
+        attempt: impl FnMut() -> Result<Option<T>, PushError>,
+    ) -> Result<Option<T>, PushError> {
+        let Header { head, not_full, .. } = self.header();
+        let spin = |attempt: &mut dyn FnMut() -> _| {
+            // Without the lock, for as long as nothing moves.
+            let mut before = head.position();
+            self.patience.spin(head.cpu(), PAUSES, || {
+                let now = head.position();
+                if now == before {
+                    return None;
+                }
+                before = now;
+                attempt()
+            })
+        };
+        wait(not_full.bell(), deadline, spin, attempt)
+    }
+
+    #[inline]
+    fn write_inside(&self, units: u32, record: Record, parts: &[&[u8]]) -> Result<()> {
+        self.set_word(units, 0, record.to_bits())?;
+        let mut skip = Record::WORD;
+        for part in parts {
+            self.copy_in(units, skip, part)?;
+            skip += part.len();
+        }
+        Ok(())
+    }
+
+    fn write_place(&self, units: u32, place: Place) -> Result<()> {
+        self.set_word(units, 0, Record::Outside.to_bits())?;
+        self.set_word(units, 1, place.offset)?;
+        self.set_word(units, 2, place.len)
+    }
+
+    /// The records between `head` and `tail` that are stored outside; under the tail lock, so that they stay readable.
+    fn in_flight(&self, head: Position, tail: Position) -> Result<InFlight> {
+        let mut in_flight = InFlight::default();
+        let newest = self.header().tail.outside().since(head).items;
+        if newest == 0 || newest > Position::MAX {
+            return Ok(in_flight);
+        }
+        let mut at = head;
+        while at.items != tail.items {
+            let record = self.record(at.units, tail.since(at).units)?;
+            if record == Record::Outside {
+                in_flight.add(self.place(at.units)?);
+            }
+            at = at.advance(1, record.units());
+        }
+        Ok(in_flight)
+    }
+}

@@ -1,0 +1,9 @@
+//! One binary for all integration tests of this crate.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be carried out has failed")]
+
+mod accounting;
+mod conformance;
+mod kill;
+#[cfg(feature = "serde")]
+mod transfer;
