@@ -3,6 +3,7 @@
 
 mod builder;
 mod child;
+mod connection;
 mod encoding;
 mod entry;
 mod error;
@@ -26,6 +27,7 @@ pub use mp_signal::Signal;
 pub use crate::{
     builder::{Builder, StartMethod, available_start_methods, spawn},
     child::Child,
+    connection::{Connection, RecvError, SendError},
     encoding::{DecodeError, EncodeError, decode, encode},
     entry::{init, is_child},
     error::{JoinTimeoutError, ProcessError, SpawnError},
