@@ -26,6 +26,7 @@
 //! | [`accept_existing`] | what exists now (a process-wide server, say) is no leak |
 //! | [`fork_child`], [`exec_child`], [`Child`] | a second process, with this one's memory or with a fresh one |
 //! | [`Gate`], [`wait_for_kill`] | "I am there", without sleeping; and staying there |
+//! | [`sweep`], [`sweep_sample`] | kill at every instruction of an operation, and ask an oracle each time |
 //! | [`unique_name`], [`skip`], [`is_root`], [`as_ordinary_user`] | names of objects; what this machine cannot test; permissions |
 //! | [`python`], [`python_with_ipc`] | a peer that nobody here wrote |
 //!
@@ -43,6 +44,7 @@ mod isolated;
 mod names;
 mod proc;
 mod python;
+mod sweep;
 mod sys;
 mod watchdog;
 
@@ -52,4 +54,5 @@ pub use crate::{
     isolated::{accept_existing, isolated, isolated_for},
     names::{as_ordinary_user, is_root, skip, unique_name},
     python::{python, python_with_ipc},
+    sweep::{Point, SweepReport, sweep, sweep_sample},
 };

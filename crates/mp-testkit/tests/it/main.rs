@@ -4,3 +4,4 @@ mod audit;
 mod children;
 mod isolation;
 mod python;
+mod sweep;
