@@ -2,7 +2,7 @@ use std::{
     env,
     os::{fd::AsFd, unix::process::ExitStatusExt},
     panic::{self, AssertUnwindSafe},
-    process::{ExitStatus, Stdio},
+    process::{self, ExitStatus, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Child {
     pid: u32,
+    /// Whose child it is: a process that is forked meanwhile has a copy of this handle, but no right to its child.
+    parent: u32,
     /// `None` where a seccomp profile forbids pidfds; a thread waits then.
     pidfd: Option<PidFd>,
     reaped: bool,
@@ -77,7 +79,7 @@ pub fn wait_for_kill() -> ! {
 
 impl Child {
     fn new(pid: u32) -> Self {
-        Self { pid, pidfd: PidFd::open(pid).ok(), reaped: false }
+        Self { pid, parent: process::id(), pidfd: PidFd::open(pid).ok(), reaped: false }
     }
 
     /// Its process number.
@@ -179,7 +181,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if !self.reaped {
+        if !self.reaped && self.parent == process::id() {
             self.end();
         }
     }

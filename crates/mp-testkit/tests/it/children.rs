@@ -58,6 +58,28 @@ fn a_child_that_dies_at_the_gate_was_there() {
 }
 
 #[test]
+fn a_fork_drops_its_copy_of_a_handle_only() {
+    isolated(|| {
+        let (there, go) = (Gate::new(), Gate::new());
+        let first = fork_child(|| {
+            there.open();
+            go.wait();
+            5
+        });
+        first.wait_at(&there);
+        let copy = &mut Some(first);
+        let second = fork_child(|| {
+            drop(copy.take());
+            0
+        });
+        assert!(second.wait().success());
+        go.open();
+        let first = copy.take().expect("the parent's copy");
+        assert_eq!(first.wait().code(), Some(5));
+    });
+}
+
+#[test]
 fn an_executed_child_plays_its_role() {
     fn add(numbers: Vec<String>) -> i32 {
         numbers.iter().map(|number| number.parse::<i32>().unwrap()).sum()
