@@ -36,9 +36,9 @@ impl Limits {
         let text = fs::read_to_string(path).map_err(fail)?;
         let mut numbers = text.split_whitespace().map(str::parse);
         let mut next = || numbers.next().and_then(std::result::Result::ok);
-        let limits = (|| {
-            Some(Self { semmsl: next()?, semmns: next()?, semopm: next()?, semmni: next()? })
-        })();
+        let limits =
+            (|| Some(Self { semmsl: next()?, semmns: next()?, semopm: next()?, semmni: next()? }))(
+            );
         limits.ok_or_else(|| fail(io::ErrorKind::InvalidData.into()))
     }
 }

@@ -68,7 +68,9 @@ impl Op {
             Change::WaitZero => return Ok(self.with_change(0)),
         };
         match i16::try_from(permits) {
-            Ok(0) => Err("zero permits mean to wait for zero, for which there is `wait_zero`".to_owned()),
+            Ok(0) => {
+                Err("zero permits mean to wait for zero, for which there is `wait_zero`".to_owned())
+            }
             Ok(permits) => Ok(self.with_change(sign * permits)),
             Err(_) => Err(format!("{permits} permits are more than {MAX_VALUE}")),
         }

@@ -6,11 +6,7 @@ use mp_os::{
 };
 use nix::libc::{self, semid_ds};
 
-use super::{
-    MAX_VALUE, SemaphoreSet, init, limits,
-    set::Inner,
-    sys,
-};
+use super::{MAX_VALUE, SemaphoreSet, init, limits, set::Inner, sys};
 
 /// How long to wait for the creator of a set to initialise it, unless told otherwise.
 const INIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -219,9 +215,8 @@ fn handle(id: i32, key: Key, len: usize, creator: Option<u32>) -> SemaphoreSet {
 
 /// The set of `key` and its state, after waiting for its initialisation; `None` where there is none, or no longer.
 fn find(key: Key, init_timeout: Duration) -> Result<Option<(i32, semid_ds)>> {
-    let found = sys::get(key.as_raw(), 0, 0).and_then(|id| {
-        Ok((id, init::wait_initialised(id, Deadline::after(init_timeout))?))
-    });
+    let found = sys::get(key.as_raw(), 0, 0)
+        .and_then(|id| Ok((id, init::wait_initialised(id, Deadline::after(init_timeout))?)));
     match found {
         Ok(found) => Ok(Some(found)),
         Err(error) => match error.raw_os_error() {
