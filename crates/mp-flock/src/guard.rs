@@ -1,17 +1,16 @@
 use std::{
     fmt,
     marker::PhantomData,
-    mem::ManuallyDrop,
     ops::{Deref, DerefMut},
     os::fd::{AsFd, BorrowedFd},
-    process, ptr,
+    process,
 };
 
 use mp_os::Deadline;
 
 use crate::{
     Backend, ByteRange, Error, Failed, Mode, Result, TimeoutError, TryError, describe,
-    request::acquire,
+    request::acquire, sys,
 };
 
 /// A lock that is held, and the file it is on, which it gives back when it is [unlocked](Self::unlock).
@@ -35,7 +34,7 @@ use crate::{
 /// ```
 #[must_use = "dropped, it unlocks the file"]
 pub struct Guard<F: AsFd, B: Backend> {
-    file: F,
+    pub(crate) file: F,
     mode: Mode,
     range: ByteRange,
     /// Who took the lock; a forked child has a copy of this guard, but must not unlock.
@@ -85,11 +84,8 @@ impl<F: AsFd, B: Backend> Guard<F, B> {
     /// The file, still locked: until it is closed everywhere, or for a [`Posix`](crate::Posix) lock, anywhere in this process.
     ///
     /// To hand a [`Flock`](crate::Flock) or [`Ofd`](crate::Ofd) lock over to a child that inherits the descriptor.
-    #[expect(unsafe_code, reason = "a type with a destructor gives its field away")]
     pub fn into_locked(self) -> F {
-        let guard = ManuallyDrop::new(self);
-        // SAFETY: `guard` is neither dropped nor used after this, so its file has one owner.
-        unsafe { ptr::read(&raw const guard.file) }
+        sys::into_file(self)
     }
 
     mp_os::family! {

@@ -74,6 +74,7 @@
 #![deny(unsafe_code)]
 
 mod backend;
+mod describe;
 mod failed;
 mod guard;
 mod holder;
@@ -83,10 +84,9 @@ mod record;
 mod request;
 mod sys;
 
-use std::os::fd::{AsRawFd, BorrowedFd};
-
 pub use mp_os::{Error, Result, TimeoutError, TryError};
 
+use crate::describe::describe;
 pub use crate::{
     backend::{Backend, Flock, Kind, Mode, Ofd, Posix, RangeBackend},
     failed::Failed,
@@ -96,12 +96,3 @@ pub use crate::{
     range::ByteRange,
     request::Request,
 };
-
-/// The file of `fd` for an error message: by its path, where `/proc` tells it.
-fn describe(fd: BorrowedFd<'_>) -> String {
-    let number = fd.as_raw_fd();
-    match std::fs::read_link(format!("/proc/self/fd/{number}")) {
-        Ok(path) => format!("file `{}`", path.display()),
-        Err(_) => format!("file descriptor {number}"),
-    }
-}
