@@ -172,7 +172,7 @@ impl Side {
     #[inline]
     pub(crate) fn note_cpu(&self, position: Position) {
         const SELDOM: u32 = 64;
-        if position.items % SELDOM == 0 {
+        if position.items.is_multiple_of(SELDOM) {
             self.cpu.store(mp_sync::current_cpu(), Relaxed);
         }
     }
