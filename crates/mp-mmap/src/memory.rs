@@ -23,7 +23,6 @@ use crate::{Atomic, Error};
 
 /// The range is not inside the memory, or reaches beyond its end. Nothing was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct OutOfBounds;
 
 impl fmt::Display for OutOfBounds {

@@ -31,24 +31,12 @@ const FAILED: u8 = 3;
 
 /// What a child is to do, in front of the bytes of the argument.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Task {
+pub(crate) struct Task<'a> {
     pub(crate) key: TaskKey,
-    /// What `top` is to show, and a NUL.
-    pub(crate) command: [u8; COMMAND],
+    pub(crate) name: &'a str,
 }
 
-/// The length of a thread's name in bytes, with its NUL.
-const COMMAND: usize = 16;
-
-impl Task {
-    pub(crate) fn new(key: TaskKey, name: &str) -> Self {
-        let mut command = [0; COMMAND];
-        for (place, byte) in command[..COMMAND - 1].iter_mut().zip(name.bytes()) {
-            *place = byte;
-        }
-        Self { key, command }
-    }
-
+impl<'a> Task<'a> {
     /// The message without the argument, which is to be appended.
     pub(crate) fn message(&self) -> Result<Vec<u8>, crate::EncodeError> {
         let mut message = vec![TASK];
@@ -57,7 +45,7 @@ impl Task {
     }
 
     /// The task and the bytes of its argument.
-    pub(crate) fn parse(message: &[u8]) -> Option<(Self, &[u8])> {
+    pub(crate) fn parse(message: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (&TASK, task) = message.split_first()? else { return None };
         postcard::take_from_bytes(task).ok()
     }

@@ -21,12 +21,32 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(feature = "shared_memory")]
+pub mod flink;
+mod growable;
+mod layout;
 mod memfd;
+pub mod posix;
+mod read_segment;
 mod segment;
+mod seq_cell;
 #[cfg(feature = "serde")]
 mod serde;
 mod sparse;
+mod sys;
+pub mod sysv;
+mod watch;
 
-pub use crate::{segment::Segment, sparse::SparseSegment};
-pub use mp_mmap::{Mapping, Memory, OutOfBounds, ReadMemory};
-pub use mp_os::{Error, Result};
+pub use crate::{
+    growable::GrowableSegment,
+    layout::{Layout, LayoutError},
+    read_segment::ReadSegment,
+    segment::Segment,
+    seq_cell::SeqCell,
+    sparse::SparseSegment,
+};
+pub use mp_mmap::{
+    Advice, Atomic, GuardedError, Mapping, Memory, OutOfBounds, Part, ReadMapping, ReadMemory,
+    Slice,
+};
+pub use mp_os::{Error, ObjectName, Result, TimeoutError};

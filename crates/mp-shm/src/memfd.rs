@@ -3,7 +3,7 @@
 use std::{
     ffi::CString,
     fs, io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use mp_os::retry;
@@ -24,6 +24,12 @@ use crate::{Error, Result};
 /// The seals without which a peer could change the size under us, which turns an access into `SIGBUS`.
 pub(crate) const FIXED_SIZE: SealFlag =
     SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_SEAL);
+
+/// The seals of a segment that nobody but its creator can map writable.
+pub(crate) const READ_ONLY: SealFlag = FIXED_SIZE.union(SealFlag::F_SEAL_FUTURE_WRITE);
+
+/// The seals of a segment that can grow: nothing that a peer has mapped goes away.
+pub(crate) const GROWABLE: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_SEAL);
 
 /// Reserved at a time, so that a storm of signals cannot keep one long reservation from ever completing.
 const RESERVE_STEP: u64 = 2 << 20;
@@ -51,29 +57,47 @@ pub(crate) fn create(name: &str) -> Result<OwnedFd> {
     .map_err(|errno| Error::new("create", object(name), errno.into()))
 }
 
+/// A memfd of `len` bytes, reserved in full, with `seals`.
+pub(crate) fn create_reserved(name: &str, len: usize, seals: SealFlag) -> Result<OwnedFd> {
+    let object = object(name);
+    check_not_empty(&object, len as u64)?;
+    let fd = create(name)?;
+    reserve(fd.as_fd(), &object, 0, len as u64)?;
+    seal(fd.as_fd(), &object, seals)?;
+    Ok(fd)
+}
+
+/// Memory of no bytes could not be mapped, and nothing could be done with it.
+pub(crate) fn check_not_empty(object: &str, len: u64) -> Result<()> {
+    if len == 0 {
+        return Err(Error::invalid_input("create", object, "the length is zero"));
+    }
+    Ok(())
+}
+
 /// Sets the size without reserving memory.
-pub(crate) fn set_len(fd: BorrowedFd<'_>, name: &str, len: u64) -> Result<()> {
-    let size = checked_size(name, len)?;
-    retry(|| Ok(ftruncate(fd, size)?)).map_err(|error| Error::new("size", object(name), error))
+pub(crate) fn set_len(fd: BorrowedFd<'_>, object: &str, len: u64) -> Result<()> {
+    let size = checked_size(object, len)?;
+    retry(|| Ok(ftruncate(fd, size)?)).map_err(|error| Error::new("size", object, error))
 }
 
 /// Sets the size and reserves the memory from `old_len`, so that lack of it is an error here and not `SIGBUS` later.
-pub(crate) fn reserve(fd: BorrowedFd<'_>, name: &str, old_len: u64, len: u64) -> Result<()> {
-    checked_size(name, len)?;
-    check_available(name, len.saturating_sub(old_len))?;
+pub(crate) fn reserve(fd: BorrowedFd<'_>, object: &str, old_len: u64, len: u64) -> Result<()> {
+    checked_size(object, len)?;
+    check_available(object, len.saturating_sub(old_len))?;
     let mut start = old_len;
     while start < len {
         let step = RESERVE_STEP.min(len - start);
-        let (offset, size) = (checked_size(name, start)?, checked_size(name, step)?);
+        let (offset, size) = (checked_size(object, start)?, checked_size(object, step)?);
         retry(|| Ok(fallocate(fd, FallocateFlags::empty(), offset, size)?))
-            .map_err(|error| out_of_memory("reserve memory for", object(name), error))?;
+            .map_err(|error| out_of_memory("reserve memory for", object.to_owned(), error))?;
         start += step;
     }
     Ok(())
 }
 
 /// Refuses to reserve more memory than there is: the kernel would begin, and end it by killing processes.
-fn check_available(name: &str, len: u64) -> Result<()> {
+pub(crate) fn check_available(object: &str, len: u64) -> Result<()> {
     if len < WORTH_CHECKING {
         return Ok(());
     }
@@ -86,7 +110,7 @@ fn check_available(name: &str, len: u64) -> Result<()> {
     if len <= available {
         return Ok(());
     }
-    let reason = Error::new("reserve memory for", object(name), Errno::ENOMEM.into());
+    let reason = Error::new("reserve memory for", object, Errno::ENOMEM.into());
     Err(reason.with_hint(format!("{available} bytes are available, of which {len} were asked for")))
 }
 
@@ -100,14 +124,14 @@ fn available(meminfo: &str) -> Option<u64> {
 }
 
 /// `len` for the C calls, unless it is beyond `RLIMIT_FSIZE`: the kernel would answer that with a deadly `SIGXFSZ`.
-pub(crate) fn checked_size(name: &str, len: u64) -> Result<i64> {
+pub(crate) fn checked_size(object: &str, len: u64) -> Result<i64> {
     let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)
-        .map_err(|errno| Error::new("size", object(name), errno.into()))?;
+        .map_err(|errno| Error::new("size", object, errno.into()))?;
     match i64::try_from(len) {
         Ok(size) if len <= limit => Ok(size),
-        Ok(_) => Err(Error::new("size", object(name), Errno::EFBIG.into())
+        Ok(_) => Err(Error::new("size", object, Errno::EFBIG.into())
             .with_hint("`ulimit -f` (RLIMIT_FSIZE) bounds shared memory too")),
-        Err(error) => Err(Error::invalid_input("size", object(name), error)),
+        Err(error) => Err(Error::invalid_input("size", object, error)),
     }
 }
 
@@ -115,7 +139,8 @@ pub(crate) fn checked_size(name: &str, len: u64) -> Result<i64> {
 pub(crate) fn out_of_memory(verb: &'static str, object: String, error: io::Error) -> Error {
     let hint = match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOSPC | Errno::ENOMEM) => Some(
-            "memory of this size is not to be had: see the memory limit of the control group and `vm.overcommit_memory`",
+            "so much memory is not to be had: see `df /dev/shm` for what has a name, the memory limit of the control \
+             group, and `vm.overcommit_memory`",
         ),
         _ => None,
     };
@@ -127,10 +152,10 @@ pub(crate) fn out_of_memory(verb: &'static str, object: String, error: io::Error
 }
 
 /// Adds `seals`.
-pub(crate) fn seal(fd: BorrowedFd<'_>, name: &str, seals: SealFlag) -> Result<()> {
+pub(crate) fn seal(fd: BorrowedFd<'_>, object: &str, seals: SealFlag) -> Result<()> {
     fcntl(fd, FcntlArg::F_ADD_SEALS(seals))
         .map(drop)
-        .map_err(|errno| Error::new("seal", object(name), errno.into()))
+        .map_err(|errno| Error::new("seal", object, errno.into()))
 }
 
 /// The size of a descriptor that came from somebody else, once it is known that it is a file with (at least) `seals`.
@@ -151,6 +176,11 @@ pub(crate) fn verify(fd: &OwnedFd, seals: SealFlag) -> Result<u64> {
         Ok(0) | Err(_) => refuse("it is empty".to_owned()),
         Ok(len) => Ok(len),
     }
+}
+
+/// The path by which a descriptor can be linked or opened again.
+pub(crate) fn proc_path(fd: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
 /// How errors call the segment `name`.

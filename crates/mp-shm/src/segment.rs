@@ -4,7 +4,9 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Error, Mapping, Result, SparseSegment, memfd};
+use nix::fcntl::SealFlag;
+
+use crate::{Error, Mapping, Memory, Result, SparseSegment, memfd};
 
 /// Anonymous shared memory of a fixed size, reserved in full and mapped: a sealed memfd.
 ///
@@ -45,11 +47,23 @@ impl Segment {
     /// that much memory; any error of `memfd_create(2)` and `mmap(2)`.
     #[doc(alias = "memfd_create")]
     pub fn create(name: &str, len: usize) -> Result<Self> {
-        check_not_empty(name, len as u64)?;
-        let fd = memfd::create(name)?;
-        memfd::reserve(fd.as_fd(), name, 0, len as u64)?;
-        memfd::seal(fd.as_fd(), name, memfd::FIXED_SIZE)?;
-        Self::map(fd)
+        Self::map(memfd::create_reserved(name, len, memfd::FIXED_SIZE)?)
+    }
+
+    /// A segment that only its creator may write, and whoever shares this handle: others
+    /// [attach](crate::ReadSegment::from_fd) it for reading.
+    ///
+    /// The seal `F_SEAL_FUTURE_WRITE` refuses every further writable mapping and every `write(2)`.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    #[doc(alias = "F_SEAL_FUTURE_WRITE")]
+    pub fn create_for_readers(name: &str, len: usize) -> Result<Self> {
+        let fd = memfd::create_reserved(name, len, SealFlag::empty())?;
+        let mapping = Mapping::map(&fd)?;
+        memfd::seal(fd.as_fd(), &memfd::object(name), memfd::READ_ONLY)?;
+        Ok(Self(Arc::new(Inner { fd, mapping })))
     }
 
     /// A [`SparseSegment`]: no memory is reserved and nothing is mapped.
@@ -92,6 +106,12 @@ impl Segment {
 
     /// The memory.
     #[inline]
+    pub fn memory(&self) -> &Memory {
+        &self.0.mapping
+    }
+
+    /// The memory and how it is mapped.
+    #[inline]
     pub fn mapping(&self) -> &Mapping {
         &self.0.mapping
     }
@@ -107,14 +127,6 @@ impl Segment {
             .try_clone()
             .map_err(|error| Error::new("duplicate", "shared memory segment", error))
     }
-}
-
-/// A segment of no bytes could not be mapped, and nothing could be done with it.
-pub(crate) fn check_not_empty(name: &str, len: u64) -> Result<()> {
-    if len == 0 {
-        return Err(Error::invalid_input("create", memfd::object(name), "the length is zero"));
-    }
-    Ok(())
 }
 
 impl AsFd for Segment {

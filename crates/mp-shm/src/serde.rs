@@ -5,34 +5,43 @@ use std::os::fd::{AsFd, OwnedFd};
 use mp_os::transfer::{export, import};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::{Segment, SparseSegment};
+use crate::{GrowableSegment, ReadSegment, Segment, SparseSegment};
 
-impl Serialize for Segment {
+macro_rules! travels {
+    ($segment:ident) => {
+        impl Serialize for $segment {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                give(self, self.len() as u64, serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $segment {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let (fd, len) = take(deserializer)?;
+                let segment = Self::from_fd(fd).map_err(de::Error::custom)?;
+                check_len(segment.len() as u64, len)?;
+                Ok(segment)
+            }
+        }
+    };
+}
+
+travels!(Segment);
+travels!(ReadSegment);
+travels!(SparseSegment);
+
+impl Serialize for GrowableSegment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         give(self, self.len() as u64, serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Segment {
+impl<'de> Deserialize<'de> for GrowableSegment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (fd, len) = take(deserializer)?;
         let segment = Self::from_fd(fd).map_err(de::Error::custom)?;
-        check_len(segment.len() as u64, len)?;
-        Ok(segment)
-    }
-}
-
-impl Serialize for SparseSegment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        give(self, self.len(), serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for SparseSegment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (fd, len) = take(deserializer)?;
-        let segment = Self::from_fd(fd).map_err(de::Error::custom)?;
-        check_len(segment.len(), len)?;
+        // It may have grown on the way.
+        check_len((segment.len() as u64).min(len), len)?;
         Ok(segment)
     }
 }

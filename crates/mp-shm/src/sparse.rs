@@ -12,7 +12,7 @@ use std::{
 use mp_os::retry;
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use crate::{Error, Result, memfd, segment::check_not_empty};
+use crate::{Error, Result, memfd};
 
 /// Anonymous shared memory of a fixed size that is read and written by calls, not mapped; holes take no memory.
 ///
@@ -40,10 +40,11 @@ pub struct SparseSegment {
 
 impl SparseSegment {
     pub(crate) fn create(name: &str, len: u64) -> Result<Self> {
-        check_not_empty(name, len)?;
+        let object = memfd::object(name);
+        memfd::check_not_empty(&object, len)?;
         let fd = memfd::create(name)?;
-        memfd::set_len(fd.as_fd(), name, len)?;
-        memfd::seal(fd.as_fd(), name, memfd::FIXED_SIZE)?;
+        memfd::set_len(fd.as_fd(), &object, len)?;
+        memfd::seal(fd.as_fd(), &object, memfd::FIXED_SIZE)?;
         Ok(Self { file: Arc::new(fd.into()), len })
     }
 
@@ -91,7 +92,7 @@ impl SparseSegment {
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = self.check("write", offset, bytes.len() as u64)?;
         // The limit may be lower here than in the process that created the segment.
-        memfd::checked_size("received", end)?;
+        memfd::checked_size(&self.object(), end)?;
         self.file
             .write_all_at(bytes, offset)
             .map_err(|error| memfd::out_of_memory("write", self.object(), error))

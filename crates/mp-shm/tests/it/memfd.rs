@@ -4,7 +4,7 @@ use std::{
     os::{fd::OwnedFd, unix::fs::MetadataExt},
 };
 
-use mp_shm::Segment;
+use mp_shm::{GrowableSegment, ReadSegment, Segment};
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, FdFlag, SealFlag, fcntl},
@@ -104,4 +104,58 @@ fn a_sparse_segment_ends_where_it_ends() {
     }
     assert!(segment.punch_hole(0..101).is_err() && segment.punch_hole(5..5).is_err());
     assert_eq!(ftruncate(&segment, 0), Err(Errno::EPERM));
+}
+
+#[test]
+fn readers_cannot_write_what_only_its_creator_may() {
+    let producer = Segment::create_for_readers("published", 4096).unwrap();
+    let consumer = ReadSegment::from_fd(producer.try_clone_fd().unwrap()).unwrap();
+    producer.memory().copy_in(0, b"news").unwrap();
+    assert_eq!(consumer.memory().read::<[u8; 4]>(0).unwrap(), *b"news");
+
+    let error = Segment::from_fd(consumer.try_clone_fd().unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    let file = File::from(consumer.try_clone_fd().unwrap());
+    let written = std::os::unix::fs::FileExt::write_at(&file, b"fake", 0);
+    assert_eq!(written.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    // Opened anew for writing it is the same file, with the same seals.
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    let again = File::options().read(true).write(true).open(path).unwrap();
+    assert!(mp_shm::Mapping::map(&again).is_err());
+    let writable = mp_shm::ReadMapping::map(&again).unwrap().into_writable();
+    assert_eq!(writable.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(consumer.memory().read::<[u8; 4]>(0).unwrap(), *b"news");
+    producer.memory().copy_in(0, b"more").unwrap();
+}
+
+#[test]
+fn a_segment_that_others_may_write_is_no_reading_segment() {
+    let segment = Segment::create("writable", 4096).unwrap();
+    let error = ReadSegment::from_fd(segment.try_clone_fd().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("F_SEAL_FUTURE_WRITE"), "{error}");
+}
+
+#[test]
+fn a_growable_segment_grows_and_others_follow() {
+    let mut ours = GrowableSegment::create("growable", 100).unwrap();
+    let mut theirs = GrowableSegment::from_fd(ours.try_clone_fd().unwrap()).unwrap();
+    ours.memory().copy_in(0, b"kept").unwrap();
+    assert_eq!(ours.grow(100_000).unwrap(), 100_000);
+    ours.memory().copy_in(99_990, b"beyond").unwrap();
+    assert!(theirs.memory().read::<[u8; 6]>(99_990).is_err(), "not before it is refreshed");
+    assert_eq!(theirs.refresh().unwrap(), 100_000);
+    assert_eq!(theirs.memory().read::<[u8; 6]>(99_990).unwrap(), *b"beyond");
+    assert_eq!(theirs.memory().read::<[u8; 4]>(0).unwrap(), *b"kept");
+    assert_eq!(ours.grow(5).unwrap(), 100_000, "it never shrinks");
+    assert_eq!(ftruncate(&ours, 100), Err(Errno::EPERM));
+    let error = GrowableSegment::from_fd(File::open("/dev/null").unwrap().into()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_segment_of_fixed_size_does_not_grow() {
+    let fixed = Segment::create("fixed", 100).unwrap();
+    let mut growable = GrowableSegment::from_fd(fixed.try_clone_fd().unwrap()).unwrap();
+    assert_eq!(growable.grow(200).unwrap_err().raw_os_error(), Some(Errno::EPERM as i32));
+    assert_eq!(growable.refresh().unwrap(), 100);
 }
