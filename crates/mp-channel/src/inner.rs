@@ -12,7 +12,7 @@
 use mp_os::{Deadline, Error, Result};
 use mp_shm::Mapping;
 use mp_sync::{Doorbell, LeafGuard, Patience, TimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{
     error::damaged,
@@ -59,17 +59,24 @@ impl Inner {
         side: &'a Side,
         deadline: Option<Deadline>,
     ) -> Result<Option<LeafGuard<'a>>> {
-        let guard = match side.lock().try_lock() {
+        match side.lock().try_lock() {
+            Ok(guard) if !guard.owner_died() => Ok(Some(guard)),
+            other => self.lock_slowly(side, deadline, other.ok()),
+        }
+    }
+
+    #[cold]
+    fn lock_slowly<'a>(
+        &self,
+        side: &'a Side,
+        deadline: Option<Deadline>,
+        guard: Option<LeafGuard<'a>>,
+    ) -> Result<Option<LeafGuard<'a>>> {
+        let deadline = deadline.unwrap_or_else(|| Deadline::after(TRY_LOCK));
+        let guard = match guard.map_or_else(|| side.lock().lock_until(deadline), Ok) {
             Ok(guard) => guard,
-            Err(_) => {
-                let deadline = deadline.unwrap_or_else(|| Deadline::after(TRY_LOCK));
-                match side.lock().lock_until(deadline) {
-                    Ok(guard) => guard,
-                    Err(TimeoutError::TimedOut) => return Ok(None),
-                    Err(TimeoutError::Os(error)) => return Err(error),
-                    Err(_) => return Ok(None),
-                }
-            }
+            Err(TimeoutError::Os(error)) => return Err(error),
+            Err(_) => return Ok(None),
         };
         if guard.owner_died() {
             self.owner_died(side);
@@ -115,7 +122,7 @@ impl Inner {
             let used = tail.position().since(before);
             let after = head.position();
             if before == after {
-                return used.items as usize;
+                return used.items.min(self.shape.items) as usize;
             }
             before = after;
         }
@@ -185,24 +192,26 @@ impl Inner {
     }
 }
 
-/// Tries until `attempt` gives a value: again at once for as long as that pays, then asleep at `bell`. `None` once
-/// `deadline` has passed; without one, after one attempt.
+/// Tries until `attempt` gives a value: once; then again whenever `appears` sees a reason to, which it looks for as long as
+/// that pays; then asleep at `bell`. `None` once `deadline` has passed; without one, after one attempt.
 #[inline]
 pub(crate) fn wait<T, E: From<Error>>(
     bell: &Doorbell,
     deadline: Option<Deadline>,
-    spin: impl FnOnce(&mut dyn FnMut() -> Option<Result<T, E>>) -> Option<Result<T, E>>,
+    patience: &Patience,
     mut attempt: impl FnMut() -> Result<Option<T>, E>,
+    appears: impl Fn() -> bool,
 ) -> Result<Option<T>, E> {
-    if let Some(value) = attempt()? {
-        return Ok(Some(value));
+    loop {
+        if let Some(value) = attempt()? {
+            return Ok(Some(value));
+        }
+        let Some(deadline) = deadline else { return Ok(None) };
+        if deadline.is_past() || !appears() {
+            let start = Instant::now();
+            let value = bell.wait_for(deadline, || attempt().transpose())?;
+            patience.slept(start.elapsed());
+            return value.transpose();
+        }
     }
-    let Some(deadline) = deadline else { return Ok(None) };
-    let mut attempt = || attempt().transpose();
-    if !deadline.is_past()
-        && let Some(result) = spin(&mut attempt)
-    {
-        return result.map(Some);
-    }
-    bell.wait_for(deadline, attempt)?.transpose()
 }

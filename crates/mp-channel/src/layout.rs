@@ -52,13 +52,15 @@ pub(crate) struct Side {
     lock: AtomicU32,
     /// The core on which this side worked last: a hint for those who wait for it.
     cpu: AtomicU32,
-    /// Where this side is. Its change is the commit of a push or a pop.
-    position: AtomicU64,
     /// Where the other side was when this one looked last, which saves looking.
     seen: AtomicU64,
     /// Tail only: the position behind the newest record that lies outside the ring.
     outside: AtomicU64,
+    position: Apart<AtomicU64>,
 }
+
+#[repr(C, align(128))]
+struct Apart<T>(T);
 
 #[repr(C, align(128))]
 pub(crate) struct Bell(AtomicU32);
@@ -132,13 +134,13 @@ impl Side {
 
     #[inline]
     pub(crate) fn position(&self) -> Position {
-        Position::from_bits(self.position.load(Acquire))
+        Position::from_bits(self.position.0.load(Acquire))
     }
 
     /// Commits.
     #[inline]
     pub(crate) fn commit(&self, position: Position) {
-        self.position.store(position.to_bits(), std::sync::atomic::Ordering::Release);
+        self.position.0.store(position.to_bits(), std::sync::atomic::Ordering::Release);
     }
 
     #[inline]
@@ -166,9 +168,13 @@ impl Side {
         self.cpu.load(Relaxed)
     }
 
+    /// Notes the core now and then: where a commit moves the side on from `position`.
     #[inline]
-    pub(crate) fn set_cpu(&self) {
-        self.cpu.store(mp_sync::current_cpu(), Relaxed);
+    pub(crate) fn note_cpu(&self, position: Position) {
+        const SELDOM: u32 = 64;
+        if position.items.is_multiple_of(SELDOM) {
+            self.cpu.store(mp_sync::current_cpu(), Relaxed);
+        }
     }
 }
 

@@ -13,9 +13,9 @@
 
 use mp_os::{Error, Result};
 use mp_shm::{Segment, SparseSegment};
-use std::io;
+use std::{fs::File, io, os::unix::fs::MetadataExt};
 
-use crate::{layout::Shape, position::Position};
+use crate::{error::damaged, layout::Shape, position::Position};
 
 /// The part of the file that keeps its memory.
 pub(crate) const WINDOW: u64 = 16 << 20;
@@ -128,6 +128,18 @@ impl Outside {
         self.file.read_at(place.offset, bytes)
     }
 
+    /// Whether the file has as much memory as a record in `place` takes.
+    pub(crate) fn check_written(&self, place: Place) -> Result<()> {
+        const BLOCK: u64 = 512;
+        let file = File::from(self.file.try_clone_fd()?);
+        let status = file.metadata().map_err(|error| Error::new("size", "a ring's file", error))?;
+        if status.blocks().saturating_mul(BLOCK) < place.len {
+            Err(damaged("pop from"))
+        } else {
+            Ok(())
+        }
+    }
+
     /// Gives back the memory of a record that was at `units`, if it had a slot.
     pub(crate) fn free(&self, place: Place, units: u32) -> Result<()> {
         if place.offset != self.slot_at(units) || place.len == 0 || self.slot == 0 {
@@ -153,7 +165,7 @@ impl InFlight {
     }
 }
 
-/// What `Error` says about a place that no push ever wrote is said by `damaged`; this is lack of memory for its contents.
+/// The contents of a record do not fit into this process.
 pub(crate) fn no_memory(len: u64) -> Error {
     Error::new("pop", format!("a record of {len} bytes"), io::ErrorKind::OutOfMemory.into())
 }

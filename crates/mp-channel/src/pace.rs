@@ -35,9 +35,7 @@ impl Pace {
     /// Pauses before a look.
     #[inline]
     pub(crate) fn pause(&self) {
-        for _ in 0..self.lag.load(Relaxed) {
-            hint::spin_loop();
-        }
+        (0..self.lag.load(Relaxed)).for_each(|_| hint::spin_loop());
     }
 
     /// Learns from a look that found `items` new records.
@@ -47,7 +45,7 @@ impl Pace {
         if items > 1 {
             self.lag.store((lag * 2).clamp(LAG_TRIAL, LAG_MAX), Relaxed);
         } else if lag > 0 {
-            self.lag.store(0, Relaxed);
+            self.lag.store(lag / 2, Relaxed);
         } else {
             let looks = self.looks.load(Relaxed) + 1;
             let trial = looks >= LOOKS;
@@ -56,9 +54,13 @@ impl Pace {
         }
     }
 
-    /// Learns that a look found nothing: whatever it was, it is over.
-    #[inline]
-    pub(crate) fn found_nothing(&self) {
-        self.lag.store(0, Relaxed);
+    /// Looks until `there` sees something, for as long as that pays.
+    pub(crate) fn spin(&self, peer_cpu: u32, there: impl FnMut() -> Option<()>) -> bool {
+        let found = self.patience.spin(peer_cpu, self.lag.load(Relaxed).max(1), there).is_some();
+        if !found {
+            // It has been quiet: the next record is to be seen at once.
+            self.lag.store(0, Relaxed);
+        }
+        found
     }
 }

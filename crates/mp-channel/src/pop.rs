@@ -30,15 +30,20 @@ impl Inner {
         bytes: &mut Vec<u8>,
         deadline: Option<Deadline>,
     ) -> Result<bool, PopError> {
-        let popped = self.wait_for_record(deadline, || {
-            self.take(deadline, bytes, |bytes, head, used| {
-                bytes.clear();
-                let record = self.record(head.units, used.units)?;
-                let taken = self.copy_record(head.units, record, bytes)?;
-                Ok((taken, head.advance(1, record.units())))
-            })
-        })?;
-        Ok(popped.is_some())
+        Ok(self.wait_for_record(deadline, || self.take_one(bytes, deadline))?.is_some())
+    }
+
+    /// One attempt.
+    fn take_one(
+        &self,
+        bytes: &mut Vec<u8>,
+        deadline: Option<Deadline>,
+    ) -> Result<Option<u32>, PopError> {
+        self.take(deadline, bytes, |bytes, head, used| {
+            let record = self.record(head.units, used.units)?;
+            let taken = self.copy_record(head.units, record, bytes, 0)?;
+            Ok((taken, head.advance(1, record.units())))
+        })
     }
 
     /// Takes up to `max` records out; 0 once the time has run out.
@@ -70,61 +75,80 @@ impl Inner {
         head: Position,
         used: Position,
     ) -> Result<(Taken, Position)> {
+        bytes.clear();
         let mut next = head;
         while next.since(head).items < max.min(used.items) {
             let record = self.record(next.units, used.units - next.since(head).units)?;
             let Record::Inside(_) = record else { break };
-            let end = next.advance(1, record.units());
-            if end.since(head).units as usize * Position::UNIT > bytes.capacity() {
+            let len = (record.units() - 1) as usize * Position::UNIT;
+            if bytes.capacity() - bytes.len() < Record::WORD + len {
                 break;
             }
-            next = end;
+            bytes.extend_from_slice(&record.to_bits().to_ne_bytes());
+            self.copy_out(next.units, Record::WORD, len, bytes)?;
+            next = next.advance(1, record.units());
         }
-        let Position { items, units } = next.since(head);
-        if items > 0 {
-            self.copy_out(head.units, 0, units as usize * Position::UNIT, bytes)?;
-            return Ok((Taken::Records, next));
-        }
+        if next == head { self.take_first(bytes, head, used) } else { Ok((Taken::Records, next)) }
+    }
+
+    /// The first record of a batch, where it is outside or there is no room for it in `bytes`.
+    fn take_first(
+        &self,
+        bytes: &mut Vec<u8>,
+        head: Position,
+        used: Position,
+    ) -> Result<(Taken, Position)> {
         let record = self.record(head.units, used.units)?;
-        if let Record::Inside(_) = record {
-            // All that is there now.
+        let Record::Outside = record else {
+            // Room for all that is there now.
             return Ok((Taken::Grow(used.units as usize * Position::UNIT), head));
-        }
+        };
         let len = self.place(head.units)?.len;
-        if bytes.capacity() < len as usize + Record::WORD {
-            return Ok((Taken::Grow(len as usize + Record::WORD), head));
+        if bytes.capacity() < Record::WORD {
+            return Ok((Taken::Grow(Record::WORD), head));
         }
         bytes.extend_from_slice(&Record::Inside(len).to_bits().to_ne_bytes());
-        let taken = self.copy_record(head.units, record, bytes)?;
+        let taken = self.copy_record(head.units, record, bytes, Record::WORD)?;
         Ok((taken, head.advance(1, record.units())))
     }
 
-    /// Appends the contents of `record`, which is at `units`.
+    /// Puts the contents of `record`, which is at `units`, behind the first `start` bytes.
     #[inline]
-    fn copy_record(&self, units: u32, record: Record, bytes: &mut Vec<u8>) -> Result<Taken> {
-        let room = bytes.capacity() - bytes.len();
+    fn copy_record(
+        &self,
+        units: u32,
+        record: Record,
+        bytes: &mut Vec<u8>,
+        start: usize,
+    ) -> Result<Taken> {
         match record {
             Record::Inside(len) => {
                 // It is at most the length of the ring, as `record` has made sure.
                 let len = len as usize;
-                if room < len {
-                    return Ok(Taken::Grow(len));
+                if bytes.capacity() - start < len {
+                    return Ok(Taken::Grow(start + len));
                 }
+                bytes.truncate(start);
                 self.copy_out(units, Record::WORD, len, bytes)?;
+                Ok(Taken::Records)
             }
-            Record::Outside => {
-                let place = self.place(units)?;
-                let len = place.len as usize;
-                if room < len {
-                    return Ok(Taken::Grow(len));
-                }
-                let start = bytes.len();
-                bytes.resize(start + len, 0);
-                self.outside.read(place, &mut bytes[start..])?;
-                return Ok(Taken::Large(place));
-            }
+            Record::Outside => self.copy_outside(units, bytes, start),
         }
-        Ok(Taken::Records)
+    }
+
+    #[cold]
+    fn copy_outside(&self, units: u32, bytes: &mut Vec<u8>, start: usize) -> Result<Taken> {
+        let place = self.place(units)?;
+        let end = start + place.len as usize;
+        if bytes.capacity() < end {
+            // A peer may have made the length up: better an error than so much memory for nothing.
+            self.outside.check_written(place)?;
+            return Ok(Taken::Grow(end));
+        }
+        // What the vector holds is written over anyway: no need to clear it first.
+        bytes.resize(end, 0);
+        self.outside.read(place, &mut bytes[start..])?;
+        Ok(Taken::Large(place))
     }
 
     /// Takes the head lock, lets `read` copy records out from the head, and commits; how many, `None` for none.
@@ -138,6 +162,9 @@ impl Inner {
         mut read: impl FnMut(&mut Vec<u8>, Position, Position) -> Result<(Taken, Position)>,
     ) -> Result<Option<u32>, PopError> {
         let Header { head: side, not_empty, not_full, .. } = self.header();
+        if !self.is_there(side, deadline) {
+            return self.check_closed();
+        }
         loop {
             let Some(guard) = self.lock(side, deadline)? else { return Ok(None) };
             let head = side.position();
@@ -153,7 +180,7 @@ impl Inner {
                 bytes.try_reserve(len).map_err(|_| no_memory(len as u64))?;
                 continue;
             }
-            side.set_cpu();
+            side.note_cpu(head);
             side.commit(next);
             if let Taken::Large(place) = taken {
                 // Memory that is not given back now is when the slot comes round again, or with the ring.
@@ -167,6 +194,19 @@ impl Inner {
             }
             return Ok(Some(count));
         }
+    }
+
+    /// Whether there is something, without the lock.
+    #[inline]
+    fn is_there(&self, side: &Side, deadline: Option<Deadline>) -> bool {
+        let head = side.position();
+        if side.seen() != head {
+            return true;
+        }
+        if deadline.is_some() {
+            self.pace.pause();
+        }
+        self.header().tail.position() != head
     }
 
     /// What is in the ring, as far as has been seen, or by a new look where that was nothing.
@@ -199,23 +239,21 @@ impl Inner {
         if drained { Err(PopError::Closed) } else { Ok(None) }
     }
 
+    #[inline]
     fn wait_for_record<T>(
         &self,
         deadline: Option<Deadline>,
         attempt: impl FnMut() -> Result<Option<T>, PopError>,
     ) -> Result<Option<T>, PopError> {
-        let Header { head, tail, not_empty, .. } = self.header();
-        let spin = |attempt: &mut dyn FnMut() -> _| {
-            self.pace.patience.spin(tail.cpu(), 1, || {
-                self.pace.pause();
-                // Without the lock, for as long as there is nothing.
-                if tail.position() == head.position() {
-                    self.pace.found_nothing();
-                    return None;
-                }
-                attempt()
-            })
-        };
-        wait(not_empty.bell(), deadline, spin, attempt)
+        let bell = self.header().not_empty.bell();
+        wait(bell, deadline, &self.pace.patience, attempt, || self.record_appears())
+    }
+
+    /// Looks for a producer to append something, without the lock, for as long as that pays.
+    #[cold]
+    fn record_appears(&self) -> bool {
+        let Header { head, tail, .. } = self.header();
+        let there = || (tail.position() != head.position()).then_some(());
+        self.pace.spin(tail.cpu(), there)
     }
 }

@@ -30,17 +30,24 @@ impl Inner {
         if len > self.max_inside() {
             return self.push_outside(parts, len, deadline);
         }
+        Ok(self.wait_for_room(deadline, || self.push_inside(parts, len, deadline))?.is_some())
+    }
+
+    /// One attempt.
+    fn push_inside(
+        &self,
+        parts: &[&[u8]],
+        len: usize,
+        deadline: Option<Deadline>,
+    ) -> Result<Option<u32>, PushError> {
         let record = Record::Inside(len as u64);
-        self.wait_for_room(deadline, || {
-            self.append(deadline, |_, tail, free| {
-                if free.items == 0 || free.units < record.units() {
-                    return Ok(tail);
-                }
-                self.write_inside(tail.units, record, parts)?;
-                Ok(tail.advance(1, record.units()))
-            })
+        self.append(deadline, |_, tail, free| {
+            if free.items == 0 || free.units < record.units() {
+                return Ok(tail);
+            }
+            self.write_inside(tail.units, record, parts)?;
+            Ok(tail.advance(1, record.units()))
         })
-        .map(|appended| appended.is_some())
     }
 
     /// Appends the records of `batch`; the number that went in before the error, or before the time ran out.
@@ -145,7 +152,7 @@ impl Inner {
         deadline: Option<Deadline>,
         mut write: impl FnMut(Position, Position, Position) -> Result<Position>,
     ) -> Result<Option<u32>, PushError> {
-        let Header { head, tail: side, not_empty, .. } = self.header();
+        let Header { head, tail: side, not_empty, not_full, .. } = self.header();
         if self.header().is_closed() {
             return Err(PushError::Closed);
         }
@@ -169,9 +176,13 @@ impl Inner {
         if next == tail {
             return Ok(None);
         }
-        side.set_cpu();
+        side.note_cpu(tail);
         side.commit(next);
-        guard.release().ring(not_empty.bell());
+        let released = guard.release().ring(not_empty.bell());
+        if self.is_roomy(next.since(side.seen())) {
+            // A pop of many has woken one producer only.
+            released.ring(not_full.bell());
+        }
         Ok(Some(next.since(tail).items))
     }
 
@@ -183,25 +194,29 @@ impl Inner {
         self.is_valid(used).then(|| all.since(used))
     }
 
+    /// Whether a record of any length that is stored inside fits beside `used`.
+    #[inline]
+    fn is_roomy(&self, used: Position) -> bool {
+        used.items <= self.shape.items / 2 && used.units <= self.shape.units() / 2
+    }
+
+    #[inline]
     fn wait_for_room<T>(
         &self,
         deadline: Option<Deadline>,
         attempt: impl FnMut() -> Result<Option<T>, PushError>,
     ) -> Result<Option<T>, PushError> {
-        let Header { head, not_full, .. } = self.header();
-        let spin = |attempt: &mut dyn FnMut() -> _| {
-            // Without the lock, for as long as nothing moves.
-            let mut before = head.position();
-            self.patience.spin(head.cpu(), PAUSES, || {
-                let now = head.position();
-                if now == before {
-                    return None;
-                }
-                before = now;
-                attempt()
-            })
-        };
-        wait(not_full.bell(), deadline, spin, attempt)
+        let bell = self.header().not_full.bell();
+        wait(bell, deadline, &self.patience, attempt, || self.room_appears())
+    }
+
+    /// Looks for a consumer to make room, without the lock, for as long as that pays.
+    #[cold]
+    fn room_appears(&self) -> bool {
+        let head = &self.header().head;
+        let before = head.position();
+        let moved = || (head.position() != before).then_some(());
+        self.patience.spin(head.cpu(), PAUSES, moved).is_some()
     }
 
     #[inline]

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_os::{Deadline, Result};
+use mp_os::{Deadline, Result, TimeoutError};
 use mp_shm::{Segment, SparseSegment};
 
 use crate::{
@@ -86,7 +86,7 @@ impl Ring {
     /// As for [`push`](Self::push).
     #[inline]
     pub fn push_parts(&self, parts: &[&[u8]]) -> Result<(), PushError> {
-        // Waiting for ever ends with room only, so this is not a loop in practice.
+        // Waiting for ever ends with room only: this never goes round.
         while !self.0.push(parts, Some(Deadline::never()))? {}
         Ok(())
     }
@@ -154,8 +154,8 @@ impl Ring {
     ) -> Result<usize, PushManyError<PushError>> {
         let mut records = records.into_iter();
         self.0.push_many(&mut records, Some(Deadline::never())).map_err(|(pushed, error)| {
-            // Waiting for ever never ends with a full ring.
-            PushManyError { pushed, error: error.unwrap_or(PushError::Closed) }
+            let late = || PushError::Os(TimeoutError::TimedOut.into());
+            PushManyError { pushed, error: error.unwrap_or_else(late) }
         })
     }
 

@@ -86,7 +86,7 @@ impl Builder {
             StartMethod::Forkserver => forkserver::spawn,
             StartMethod::Spawn => forkserver::spawn_fresh,
         };
-        let mut message = Task { key: TaskKey::of(f)?, name: &name }.message()?;
+        let mut message = Task::new(TaskKey::of(f)?, &name).message()?;
         let (encoded, fds) = transfer::collect(|| encoding::encode(&args, &mut message));
         encoded?;
         Ok(Child::new(start(&message, &fds)?, name))

@@ -4,7 +4,7 @@ mod sys;
 
 use std::{
     env,
-    ffi::CString,
+    ffi::CStr,
     io::Write,
     os::fd::{AsRawFd, OwnedFd},
     sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed},
@@ -20,7 +20,7 @@ use nix::{
 use serde::Serialize;
 
 use crate::{
-    CallOutcome, Panic, encoding, frame, panic,
+    CallOutcome, Panic, encoding, forkserver, frame, panic,
     protocol::{self, BUFFER, Failure, LIMIT, SERVE, Task},
     server,
     sys::{CHILD_FD, exit_now, open_standard_fds, own_child_fd, set_name},
@@ -100,9 +100,8 @@ pub(crate) fn become_child() {
 
 /// Does what the first message says.
 pub(crate) fn begin(socket: SeqpacketSocket, parent: Pid) -> ! {
-    if send(&socket, &protocol::hello(std::process::id()), &[]).is_err() {
-        exit_now(FAILED);
-    }
+    // Where nobody will listen, because the handle of this process was dropped, the task is to be done all the same.
+    let _ = send(&socket, &protocol::hello(std::process::id()), &[]);
     let mut buffer = BUFFER;
     match protocol::recv(&socket, &mut buffer, Deadline::never()) {
         Ok(Some(message)) if *message.body == [SERVE] => server::serve(socket, parent),
@@ -110,14 +109,14 @@ pub(crate) fn begin(socket: SeqpacketSocket, parent: Pid) -> ! {
             Some((task, argument)) => perform(&socket, &task, argument, message.fds),
             None => exit_now(FAILED),
         },
-        // The parent died, or gave up: there is nobody to tell.
+        // The parent died before it had sent anything: there is nobody to tell.
         Ok(None) | Err(_) => exit_now(FAILED),
     }
 }
 
-fn perform(socket: &SeqpacketSocket, task: &Task<'_>, argument: &[u8], fds: Vec<OwnedFd>) -> ! {
-    if let Ok(name) = CString::new(task.name) {
-        set_name(&name);
+fn perform(socket: &SeqpacketSocket, task: &Task, argument: &[u8], fds: Vec<OwnedFd>) -> ! {
+    if let Ok(name) = CStr::from_bytes_until_nul(&task.command) {
+        set_name(name);
     }
     let mut call = match task.key.resolve(&[]) {
         Ok(call) => call,
@@ -157,6 +156,7 @@ pub(crate) fn run_copy<R: Serialize>(socket: &SeqpacketSocket, task: impl FnOnce
     let code = exit_code(&outcome);
     answer(socket, &protocol::outcome(output, outcome), &fds);
     let _ = std::io::stdout().flush();
+    forkserver::stop();
     exit_now(code)
 }
 
@@ -195,5 +195,6 @@ fn send_before_abort(panic: &Panic) {
 /// Ends the process as a return from `main` would: standard output is flushed, and exit handlers run.
 #[expect(clippy::exit, reason = "a child ends with its task, and never comes to `main`")]
 fn exit(code: i32) -> ! {
+    forkserver::stop();
     std::process::exit(code)
 }

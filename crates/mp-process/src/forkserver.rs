@@ -4,9 +4,10 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
+    time::Duration,
 };
 
-use mp_os::{Deadline, PidFd};
+use mp_os::Deadline;
 use mp_signal::Signal;
 use mp_socket::SeqpacketSocket;
 
@@ -15,7 +16,7 @@ use crate::{
     keeper::Keeper,
     process::Process,
     protocol::{self, Answer, BUFFER, LIMIT, SERVE},
-    sys::NewProcess,
+    sys::{self, NewProcess},
 };
 
 /// The fork server of this process.
@@ -34,6 +35,9 @@ pub(crate) struct Started {
 
 /// How often a server that died is replaced for one request.
 const ATTEMPTS: usize = 3;
+
+/// How long a process that ends waits for its server to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Has the fork server make a process that does what `message` says.
 pub(crate) fn spawn(message: &[u8], fds: &[OwnedFd]) -> Result<Started, SpawnError> {
@@ -70,6 +74,21 @@ pub(crate) fn spawn_fresh(message: &[u8], fds: &[OwnedFd]) -> Result<Started, Sp
     let (ours, theirs) = task_socket(message, fds)?;
     let process = exec::start(keeper, &ours, theirs)?;
     Ok(Started { process, socket: ours })
+}
+
+/// Ends the fork server of this process, if it has one, and reaps it.
+///
+/// For a process that is about to end: the server would end as well, but as an orphan, and not everybody's adoptive
+/// parent reaps.
+pub(crate) fn stop() {
+    let Some(Server { control, process }) = Keeper::existing().and_then(|k| k.server().take())
+    else {
+        return;
+    };
+    drop(control);
+    // It has nothing else to do. Where it was stopped by somebody, the kernel ends it with this process.
+    let _ = process.wait(Deadline::after(STOP_TIMEOUT));
+    let _ = process.end();
 }
 
 /// A pair of sockets on which `message` waits to be received from the second one.
@@ -133,9 +152,7 @@ fn adopt(socket: &SeqpacketSocket) -> Result<Option<Arc<Process>>, SpawnError> {
     let Some(message) = message else { return Ok(None) };
     match protocol::parse_answer(&message.body) {
         Some(Answer::Hello(pid)) => {
-            // A child of ours that nobody has waited for, so the number is still its own.
-            let pidfd = PidFd::open(pid)?;
-            Ok(Some(Arc::new(Process::new(NewProcess { pid, pidfd }))))
+            Ok(Some(Arc::new(Process::new(sys::adopt(pid).map_err(SpawnError::start)?))))
         }
         _ => Err(frame::malformed().into()),
     }

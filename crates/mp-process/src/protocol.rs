@@ -31,12 +31,24 @@ const FAILED: u8 = 3;
 
 /// What a child is to do, in front of the bytes of the argument.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Task<'a> {
+pub(crate) struct Task {
     pub(crate) key: TaskKey,
-    pub(crate) name: &'a str,
+    /// What `top` is to show, and a NUL.
+    pub(crate) command: [u8; COMMAND],
 }
 
-impl<'a> Task<'a> {
+/// The length of a thread's name in bytes, with its NUL.
+const COMMAND: usize = 16;
+
+impl Task {
+    pub(crate) fn new(key: TaskKey, name: &str) -> Self {
+        let mut command = [0; COMMAND];
+        for (place, byte) in command[..COMMAND - 1].iter_mut().zip(name.bytes()) {
+            *place = byte;
+        }
+        Self { key, command }
+    }
+
     /// The message without the argument, which is to be appended.
     pub(crate) fn message(&self) -> Result<Vec<u8>, crate::EncodeError> {
         let mut message = vec![TASK];
@@ -45,7 +57,7 @@ impl<'a> Task<'a> {
     }
 
     /// The task and the bytes of its argument.
-    pub(crate) fn parse(message: &'a [u8]) -> Option<(Self, &'a [u8])> {
+    pub(crate) fn parse(message: &[u8]) -> Option<(Self, &[u8])> {
         let (&TASK, task) = message.split_first()? else { return None };
         postcard::take_from_bytes(task).ok()
     }

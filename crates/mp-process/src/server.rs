@@ -9,7 +9,6 @@ use std::{
     thread,
 };
 
-use mp_signal::{Block, SignalSet};
 use mp_socket::SeqpacketSocket;
 use nix::{
     fcntl::OFlag,
@@ -18,24 +17,26 @@ use nix::{
 };
 
 use crate::{
-    entry, protocol,
-    sys::{NewProcess, Registration, Side, die_with_parent, exit_now, set_name},
+    entry,
+    image::Image,
+    protocol,
+    sys::{
+        NewProcess, Registration, Side, block_signals, die_with_parent, exit_now, set_name,
+        unblock_signals,
+    },
 };
 
 /// Serves until the parent closes its end, or dies.
 pub(crate) fn serve(control: SeqpacketSocket, parent: Pid) -> ! {
     set_name(c"mp-forkserver");
     // What a terminal sends to everybody in the foreground is for the parent to decide about.
-    let Ok(blocked) = Block::new(SignalSet::full()) else { exit_now(1) };
+    block_signals();
+    // Looked up here, so that no copy has to.
+    Image::main();
     let registration = Registration::of_this_thread();
-    let mut request = [0; 8];
-    while let Ok(Some(mut received)) = control.recv_with_fds(&mut request) {
-        let Some(job) = received.fds.pop() else { continue };
+    while let Some(job) = next_job(&control) {
         let made = match sys::sibling(&registration) {
-            Ok(Side::Child { tid_is_right }) => {
-                drop(blocked);
-                work(control, job, parent, tid_is_right)
-            }
+            Ok(Side::Child { tid_is_right }) => work(control, job, parent, tid_is_right),
             Ok(Side::Parent(process)) => Ok(process),
             Err(error) => Err(error.raw_os_error().unwrap_or(libc::EINVAL)),
         };
@@ -44,6 +45,19 @@ pub(crate) fn serve(control: SeqpacketSocket, parent: Pid) -> ! {
         }
     }
     exit_now(0)
+}
+
+/// The socket of the process that is to be made next; `None` when the parent is gone.
+///
+/// What a request allocates is free again before the copy is made: memory that both change costs both a page.
+fn next_job(control: &SeqpacketSocket) -> Option<OwnedFd> {
+    let mut request = [0; 8];
+    loop {
+        let received = control.recv_with_fds(&mut request).ok()??;
+        if let Some(job) = received.fds.into_iter().next() {
+            return Some(job);
+        }
+    }
 }
 
 fn reply(control: &SeqpacketSocket, made: Result<NewProcess, i32>) -> mp_os::Result<()> {
@@ -57,6 +71,7 @@ fn reply(control: &SeqpacketSocket, made: Result<NewProcess, i32>) -> mp_os::Res
 
 /// In the copy: does what `job`, its own socket, asks for.
 fn work(control: SeqpacketSocket, job: OwnedFd, parent: Pid, tid_is_right: bool) -> ! {
+    unblock_signals();
     // The parent may have died since it asked; from here on the kernel tells.
     if die_with_parent().is_err() || getppid() != parent {
         exit_now(1);

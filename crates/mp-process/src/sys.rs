@@ -276,18 +276,19 @@ pub(crate) unsafe fn fork() -> io::Result<Side> {
     // SAFETY: the caller's contract.
     match cvt(unsafe { libc::fork() })? {
         0 => Ok(Side::Child { tid_is_right: true }),
-        pid => {
-            let pid = pid.unsigned_abs();
-            // A child of ours that nobody has waited for yet, so the number is still its own.
-            match PidFd::open(pid) {
-                Ok(pidfd) => Ok(Side::Parent(NewProcess { pid, pidfd })),
-                Err(error) => {
-                    // Nobody could wait for it: it must not run on.
-                    kill(pid, libc::SIGKILL)?;
-                    reap(pid)?;
-                    Err(error.into())
-                }
-            }
+        pid => adopt(pid.unsigned_abs()).map(Side::Parent),
+    }
+}
+
+/// A new child of ours, which nobody has waited for yet, so that the number is still its own.
+pub(crate) fn adopt(pid: u32) -> io::Result<NewProcess> {
+    match PidFd::open(pid) {
+        Ok(pidfd) => Ok(NewProcess { pid, pidfd }),
+        Err(error) => {
+            // Nobody could wait for it: it must not run on.
+            kill(pid, libc::SIGKILL)?;
+            reap(pid)?;
+            Err(error.into())
         }
     }
 }
@@ -323,6 +324,26 @@ pub(crate) fn die_with_parent() -> io::Result<()> {
 pub(crate) fn set_name(name: &CStr) {
     // SAFETY: a C string. It fails for a bad address only.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+/// Blocks all signals in the calling thread.
+pub(crate) fn block_signals() {
+    // SAFETY: all zeroes is a valid `sigset_t`.
+    let mut set: libc::sigset_t = unsafe { mem::zeroed() };
+    // SAFETY: `set` is valid for writes.
+    unsafe { libc::sigfillset(&raw mut set) };
+    set_mask(&set);
+}
+
+/// Unblocks all signals in the calling thread.
+pub(crate) fn unblock_signals() {
+    // SAFETY: all zeroes is a valid `sigset_t`, the empty one.
+    set_mask(&unsafe { mem::zeroed() });
+}
+
+fn set_mask(set: &libc::sigset_t) {
+    // SAFETY: `set` is initialized. The call cannot fail: the first argument is a valid one.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, set, ptr::null_mut()) };
 }
 
 /// `_exit(2)`—Ends the process without running what was registered for its end.

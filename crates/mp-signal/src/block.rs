@@ -1,6 +1,6 @@
 use std::marker::PhantomData;
 
-use crate::{Error, Result, SignalSet, refuse_uncatchable, sys};
+use crate::{Error, Result, SignalSet, sys};
 
 /// `pthread_sigmask(3)`—Signals that the calling thread does not take, for as long as the guard lives.
 ///
@@ -42,7 +42,7 @@ impl Block {
     #[doc(alias("pthread_sigmask", "sigprocmask"))]
     pub fn new(set: impl Into<SignalSet>) -> Result<Self> {
         let set = set.into();
-        refuse_uncatchable("block", set)?;
+        set.refuse_uncatchable("block")?;
         let previous = sys::block(set)
             .map_err(|error| Error::new("block", format!("signals {set}"), error))?;
         Ok(Self { set, previous, _not_send: PhantomData })

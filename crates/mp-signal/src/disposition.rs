@@ -1,6 +1,6 @@
 use std::io;
 
-use crate::{Error, Result, Signal, SignalSet, refuse_uncatchable, sys};
+use crate::{Error, Result, Signal, SignalSet, sys};
 
 /// What happens when a signal is delivered to this process.
 ///
@@ -47,7 +47,7 @@ impl Disposition {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput), before any call, for `SIGKILL` and `SIGSTOP`, and for
     /// [`Handler`](Self::Handler), which names no function: see [`handler`](crate::handler) instead.
     pub fn set(self, signal: Signal) -> Result<()> {
-        refuse_uncatchable("set the disposition of", signal.into())?;
+        SignalSet::from(signal).refuse_uncatchable("set the disposition of")?;
         let object = || format!("the disposition of {signal}");
         if self == Self::Handler {
             return Err(Error::invalid_input("set", object(), "it does not name a function"));

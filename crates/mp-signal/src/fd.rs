@@ -8,7 +8,7 @@ use mp_os::{
     poll::{self, Interest},
 };
 
-use crate::{Error, Result, SignalInfo, SignalSet, TimeoutError, refuse_uncatchable, sys};
+use crate::{Error, Result, SignalInfo, SignalSet, TimeoutError, sys};
 
 /// `signalfd(2)`—Signals as things to read, beside other descriptors in `poll(2)`, `epoll(7)` or tokio.
 ///
@@ -98,7 +98,7 @@ impl SignalFd {
 }
 
 fn check_blocked(set: SignalSet) -> Result<()> {
-    refuse_uncatchable("receive", set)?;
+    set.refuse_uncatchable("receive")?;
     let blocked = SignalSet::blocked()?;
     match set.iter().find(|&signal| !blocked.contains(signal)) {
         Some(signal) => {

@@ -86,11 +86,3 @@ pub use crate::{
     set::SignalSet,
     signal::{DefaultAction, Signal},
 };
-
-/// Refuses what no program can block, catch, ignore or wait for, before any call: the kernel ignores it silently.
-fn refuse_uncatchable(verb: &'static str, set: SignalSet) -> Result<()> {
-    match set.iter().find(|signal| !signal.is_catchable()) {
-        Some(signal) => Err(Error::invalid_input(verb, signal.name(), "no program can")),
-        None => Ok(()),
-    }
-}

@@ -93,6 +93,14 @@ impl SignalSet {
         sys::pending().map_err(|error| Error::new("read", "the pending signals", error))
     }
 
+    /// Refuses what no program can block, catch, ignore or wait for, before any call: the kernel ignores it silently.
+    pub(crate) fn refuse_uncatchable(self, verb: &'static str) -> Result<()> {
+        match self.iter().find(|signal| !signal.is_catchable()) {
+            Some(signal) => Err(Error::invalid_input(verb, signal.name(), "no program can")),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) const fn bits(self) -> u64 {
         self.0
     }

@@ -4,7 +4,7 @@
 //! sees what every earlier holder did. A holder that was killed gave nothing back: the kernel puts `OWNER_DIED` into the
 //! word by an atomic exchange after the thread has stopped, with the full barriers of a task's exit, so the `Acquire` that
 //! reads it sees all the stores that the dead thread made. Between the word and `list_op_pending` only the order of one
-//! thread's own stores matters, which the fences of [`Holder`] keep from the compiler.
+//! thread's own stores matters, which the fences of `robust` keep from the compiler.
 //!
 //! After `linux/futex.h` and `nptl/pthread_mutex_lock.c`; the bug reports named below are glibc's.
 
@@ -20,7 +20,11 @@ use std::{
 use mp_os::{Deadline, Error, Result, TimeoutError, TryError};
 use nix::errno::Errno;
 
-use crate::{Doorbell, robust::Holder, spin, sys};
+use crate::{
+    Doorbell,
+    robust::{Holder, Pending},
+    spin, sys,
+};
 
 /// The holder's thread number; zero while nobody holds the lock.
 const HOLDER: u32 = 0x3fff_ffff;
@@ -97,20 +101,20 @@ impl LeafLock {
     #[inline]
     pub fn try_lock(&self) -> Result<LeafGuard<'_>, TryError> {
         let holder = Holder::current()?;
-        holder.begin(&self.0);
+        let pending = holder.begin(&self.0);
         let mut state = 0;
         loop {
             match self.take(state, holder.tid | state & WAITERS) {
                 Ok(_) => {
                     return Ok(LeafGuard {
                         lock: self,
-                        holder,
+                        pending,
                         owner_died: state & OWNER_DIED != 0,
                     });
                 }
                 Err(now) if now & HOLDER == 0 => state = now,
                 Err(_) => {
-                    holder.end();
+                    pending.end();
                     return Err(TryError::WouldBlock);
                 }
             }
@@ -145,14 +149,14 @@ impl LeafLock {
     #[inline]
     pub fn lock_until(&self, deadline: Deadline) -> Result<LeafGuard<'_>, TimeoutError> {
         let holder = Holder::current()?;
-        holder.begin(&self.0);
+        let pending = holder.begin(&self.0);
         if self.take(0, holder.tid).is_ok() {
-            return Ok(LeafGuard { lock: self, holder, owner_died: false });
+            return Ok(LeafGuard { lock: self, pending, owner_died: false });
         }
-        match self.lock_contended(holder, deadline) {
-            Ok(owner_died) => Ok(LeafGuard { lock: self, holder, owner_died }),
+        match self.lock_contended(holder.tid, deadline) {
+            Ok(owner_died) => Ok(LeafGuard { lock: self, pending, owner_died }),
             Err(error) => {
-                holder.end();
+                pending.end();
                 Err(error)
             }
         }
@@ -166,19 +170,19 @@ impl LeafLock {
 
     /// Takes the lock from whoever holds it now; whether its last holder died inside.
     #[cold]
-    fn lock_contended(&self, holder: Holder, deadline: Deadline) -> Result<bool, TimeoutError> {
+    fn lock_contended(&self, tid: u32, deadline: Deadline) -> Result<bool, TimeoutError> {
         // Who has slept cannot know whether others still do, and passes the mark on (BZ 20973).
         let mut slept = 0;
         let mut state = self.spin();
         loop {
             if state & HOLDER == 0 {
-                match self.take(state, holder.tid | state & WAITERS | slept) {
+                match self.take(state, tid | state & WAITERS | slept) {
                     Ok(_) => return Ok(state & OWNER_DIED != 0),
                     Err(now) => state = now,
                 }
                 continue;
             }
-            if state & HOLDER == holder.tid {
+            if state & HOLDER == tid {
                 return Err(failed(Errno::EDEADLK.into()).into());
             }
             if state & WAITERS == 0 {
@@ -196,7 +200,7 @@ impl LeafLock {
             let slice = Deadline::after(SLICE);
             sys::futex_wait(&self.0, state, deadline.or_after(SLICE)).map_err(failed)?;
             let now = self.0.load(Relaxed);
-            if now == state && slice.is_past() && self.recover(state, holder) {
+            if now == state && slice.is_past() && self.recover(state, tid) {
                 return Ok(true);
             }
             state = now;
@@ -219,8 +223,8 @@ impl LeafLock {
     ///
     /// Should the dead thread's number be given to a new thread right now, which takes this very lock between the look and
     /// the exchange, two would hold it. The number would have to come round (32,768 at least) in that time.
-    fn recover(&self, state: u32, holder: Holder) -> bool {
-        !sys::thread_lives(state & HOLDER) && self.take(state, holder.tid | WAITERS).is_ok()
+    fn recover(&self, state: u32, tid: u32) -> bool {
+        !sys::thread_lives(state & HOLDER) && self.take(state, tid | WAITERS).is_ok()
     }
 }
 
@@ -252,7 +256,7 @@ impl fmt::Debug for LeafLock {
 #[derive(Debug)]
 pub struct LeafGuard<'a> {
     lock: &'a LeafLock,
-    holder: Holder,
+    pending: Pending,
     owner_died: bool,
 }
 
@@ -295,7 +299,7 @@ impl Drop for LeafGuard<'_> {
         if word.swap(0, SeqCst) & WAITERS != 0 {
             sys::futex_wake(word, 1);
         }
-        self.holder.end();
+        self.pending.end();
     }
 }
 

@@ -45,14 +45,18 @@ pub(crate) struct RobustHead {
     list_op_pending: *mut u8,
 }
 
-/// The calling thread, as the kernel knows it. Not `Send`: the head is this thread's own.
+/// The calling thread, as the kernel knows it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Holder {
     /// The thread's number in its PID namespace, as the kernel compares it with the lock word.
     pub(crate) tid: u32,
-    head: NonNull<RobustHead>,
     futex_offset: isize,
+    pending: Pending,
 }
+
+/// The calling thread's `list_op_pending`. Not `Send`: it is this thread's own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending(*mut *mut u8);
 
 /// A generation that no process ever has, and no cache is valid in.
 const UNKNOWN: u64 = u64::MAX;
@@ -69,7 +73,11 @@ thread_local! {
     static CACHE: Cache = const {
         Cache {
             generation: Cell::new(UNKNOWN),
-            holder: Cell::new(Holder { tid: 0, head: NonNull::dangling(), futex_offset: 0 }),
+            holder: Cell::new(Holder {
+                tid: 0,
+                futex_offset: 0,
+                pending: Pending(ptr::null_mut()),
+            }),
             own_head: UnsafeCell::new(RobustHead {
                 list: ptr::null_mut(),
                 futex_offset: 0,
@@ -101,25 +109,28 @@ impl Holder {
 
     /// Tells the kernel which word this thread is about to take: from here on it is repaired if we die.
     #[inline]
-    pub(crate) fn begin(self, word: &AtomicU32) {
-        self.set_pending(word.as_ptr().cast::<u8>().wrapping_byte_offset(-self.futex_offset));
+    pub(crate) fn begin(self, word: &AtomicU32) -> Pending {
+        let entry = word.as_ptr().cast::<u8>().wrapping_byte_offset(-self.futex_offset);
+        self.pending.set(entry);
         // A thread that dies has retired its stores in program order, so only the compiler could take the word earlier.
         compiler_fence(SeqCst);
+        self.pending
     }
+}
 
+impl Pending {
     /// Tells the kernel that this thread neither holds a word nor owes a wake-up.
     #[inline]
     pub(crate) fn end(self) {
         compiler_fence(SeqCst);
-        self.set_pending(ptr::null_mut());
+        self.set(ptr::null_mut());
     }
 
     #[inline]
-    fn set_pending(self, entry: *mut u8) {
-        // SAFETY: the head is this thread's own, `Holder` is not `Send`, so the head is alive.
-        let pending = unsafe { &raw mut (*self.head.as_ptr()).list_op_pending };
-        // SAFETY: as above; nobody but this thread and, after it, the kernel looks at it.
-        unsafe { pending.write_volatile(entry) };
+    fn set(self, entry: *mut u8) {
+        // SAFETY: it is in this thread's head, `Pending` is not `Send`, so the head is alive; nobody but this thread and,
+        // after it, the kernel looks at it.
+        unsafe { self.0.write_volatile(entry) };
     }
 }
 
@@ -131,7 +142,9 @@ impl Cache {
             .map_err(|error| Error::new("register", "the thread's robust list", error))?;
         // SAFETY: the kernel gave back what this thread has registered, which is alive for as long as the thread.
         let futex_offset = unsafe { (*head.as_ptr()).futex_offset };
-        let holder = Holder { tid: sys::gettid(), head, futex_offset };
+        // SAFETY: as above; a field's address, not its value.
+        let pending = unsafe { &raw mut (*head.as_ptr()).list_op_pending };
+        let holder = Holder { tid: sys::gettid(), futex_offset, pending: Pending(pending) };
         self.holder.set(holder);
         self.generation.set(generation().unwrap_or(UNKNOWN));
         Ok(holder)

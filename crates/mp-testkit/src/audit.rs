@@ -20,8 +20,9 @@ use std::{
 };
 
 use mp_os::Deadline;
+use nix::mqueue::mq_unlink;
 
-use crate::{isolated, proc, sys};
+use crate::{isolated, names, proc, sys};
 
 /// How long to look again for what the kernel or another thread is still cleaning up.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -116,8 +117,7 @@ impl Snapshot {
             match kind {
                 Kind::Child => key.parse().iter().for_each(|&pid| sys::kill(pid)),
                 Kind::SharedMemoryFile => drop(fs::remove_file(format!("/dev/shm/{key}"))),
-                // In a namespace of ours it ends with us.
-                Kind::MessageQueue => drop(fs::remove_file(format!("/dev/mqueue/{key}"))),
+                Kind::MessageQueue => drop(mq_unlink(format!("/{key}").as_str())),
                 Kind::SystemV => {
                     let (kind, id) = key.split_once(' ').expect("the key is made of two words");
                     id.parse().iter().for_each(|&id| sys::remove_system_v(kind, id));
@@ -185,12 +185,17 @@ impl Snapshot {
         }
     }
 
-    /// POSIX ones. Where their file system is not mounted it is mounted for the moment, if we may.
+    /// POSIX ones. Where their file system is not mounted it is mounted for the moment; who may not do that can still ask
+    /// for the names that were made for the test.
     fn add_message_queues(&mut self, ours: &Ours) {
-        let names = sys::message_queues().map_or_else(
-            |_| file_names("/dev/mqueue"),
-            |directory| file_names(&format!("/proc/self/fd/{}", directory.as_raw_fd())),
-        );
+        let names = match sys::message_queues() {
+            Ok(directory) => file_names(&format!("/proc/self/fd/{}", directory.as_raw_fd())),
+            Err(_) => {
+                let mut names = file_names("/dev/mqueue");
+                names.extend(names::made().into_iter().filter(|name| sys::is_message_queue(name)));
+                names
+            }
+        };
         for name in names {
             if ours.has_ipc_alone || ours.name(&name) {
                 self.add(Kind::MessageQueue, &name, format!("message queue /{name}"));

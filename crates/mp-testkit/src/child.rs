@@ -66,7 +66,10 @@ pub fn exec_child(role: fn(Vec<String>) -> i32, arguments: &[&str]) -> Child {
         env::var(isolated::TEST).expect("only an isolated test has a process to execute again");
     let child = isolated::command(&test)
         .env(isolated::ROLE, sys::code_offset(role).to_string())
-        .env(isolated::ARGUMENTS, arguments.join("\n"))
+        .env(
+            isolated::ARGUMENTS,
+            arguments.iter().flat_map(|text| [*text, "\n"]).collect::<String>(),
+        )
         .stdin(Stdio::null())
         .spawn();
     Child::new(child.expect("this executable can be started again").id())

@@ -162,6 +162,9 @@ fn verdict(test: &str, status: ExitStatus, report: &str) -> Result<(), String> {
             "`{test}` did not run to its end: it exited by itself, or its closure is not written in the test function"
         )),
         (_, "") => Err(format!("the process of `{test}` died: {status}")),
+        (_, PASSED) => {
+            Err(format!("the process of `{test}` passed, and died as it exited: {status}"))
+        }
         (_, message) => Err(message.to_owned()),
     }
 }

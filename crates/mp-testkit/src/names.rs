@@ -3,7 +3,7 @@
 use std::{
     io::{self, Write},
     process,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{Mutex, PoisonError},
     thread,
 };
 
@@ -19,10 +19,18 @@ pub(crate) const SKIPPED: &str = "SKIPPED test";
 /// It carries the mark of the isolated test, by which the leak audit recognizes what the test left behind, in whichever of
 /// its processes the name was made.
 pub fn unique_name(prefix: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let mark = isolated::mark().unwrap_or_else(|| "mp".to_owned());
-    format!("{prefix}-{mark}-{}-{number}", process::id())
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = format!("{prefix}-{mark}-{}-{}", process::id(), names.len());
+    names.push(name.clone());
+    name
+}
+
+static NAMES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The names that this process has made.
+pub(crate) fn made() -> Vec<String> {
+    NAMES.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Says, in one form that can be searched for, that this machine cannot carry out the calling test.

@@ -74,10 +74,11 @@ pub struct SweepReport {
 /// ```
 #[track_caller]
 pub fn sweep<S>(
-    setup: impl FnMut() -> S,
+    mut setup: impl FnMut() -> S,
     operation: impl Fn(&S),
     oracle: impl FnMut(S, Point),
 ) -> SweepReport {
+    rehearse(setup(), &operation);
     every(1, setup, operation, oracle)
 }
 
@@ -89,9 +90,7 @@ pub fn sweep_sample<S>(
     operation: impl Fn(&S),
     oracle: impl FnMut(S, Point),
 ) -> SweepReport {
-    let state = setup();
-    rehearse(|| operation(&state));
-    drop(state);
+    rehearse(setup(), &operation);
     let state = setup();
     let length = Victim::start(|| operation(&state)).run(LONGEST).instruction;
     drop(state);
@@ -105,9 +104,6 @@ fn every<S>(
     operation: impl Fn(&S),
     mut oracle: impl FnMut(S, Point),
 ) -> SweepReport {
-    let state = setup();
-    rehearse(|| operation(&state));
-    drop(state);
     let mut report = SweepReport { points: 0, killed: 0 };
     for instruction in (0..=LONGEST).step_by(stride) {
         let state = setup();
@@ -126,9 +122,9 @@ fn every<S>(
 
 /// Once at full speed: what fails by itself is not worth millions of steps through the printing of its panic.
 #[track_caller]
-fn rehearse(operation: impl FnOnce()) {
+fn rehearse<S>(state: S, operation: impl Fn(&S)) {
     let rehearsal = fork_child(|| {
-        operation();
+        operation(&state);
         0
     });
     let status = rehearsal.wait();

@@ -21,10 +21,12 @@ use std::{
 
 use mp_os::{cvt, retry};
 use nix::{
+    errno::Errno,
     libc,
     mount::{MsFlags, mount},
+    mqueue::{MQ_OFlag, mq_close, mq_open},
     sched::{self, CloneFlags},
-    sys::{memfd, prctl, signal::Signal},
+    sys::{memfd, prctl, signal::Signal, stat::Mode},
     unistd::{self, ForkResult, Gid, Uid},
 };
 
@@ -206,6 +208,15 @@ pub(crate) fn message_queues() -> io::Result<OwnedFd> {
     // SAFETY: integers only.
     let mounted = unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), CLOEXEC, 0) };
     Ok(owned(cvt(mounted)?))
+}
+
+/// Whether there is a message queue of this name, which one may or may not be allowed to open.
+pub(crate) fn is_message_queue(name: &str) -> bool {
+    // Without `O_CREAT` the call has no mode and no attributes.
+    match mq_open(format!("/{name}").as_str(), MQ_OFlag::O_RDONLY, Mode::empty(), None) {
+        Ok(queue) => mq_close(queue).is_ok(),
+        Err(error) => error == Errno::EACCES,
+    }
 }
 
 fn owned(fd: libc::c_long) -> OwnedFd {

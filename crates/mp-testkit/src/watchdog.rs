@@ -1,6 +1,8 @@
 //! The end of a test that does not end by itself: evidence of where it hangs, then the end of its whole tree.
 
-use std::{fmt::Write as _, fs};
+use std::{fmt::Write as _, fs, process::Command, time::Duration};
+
+use mp_os::Deadline;
 
 use crate::{
     isolated,
@@ -17,6 +19,7 @@ pub(crate) fn evidence(root: u32, mark: &str) -> String {
         for thread in proc::numbers(format!("/proc/{pid}/task")) {
             describe_thread(&mut text, pid, thread);
         }
+        text += &backtraces(pid);
     }
     text
 }
@@ -33,10 +36,26 @@ fn describe_thread(text: &mut String, pid: u32, thread: u32) {
         .expect("a string can be written");
 }
 
+/// Where the threads of a process are in the program, if there is a debugger and it is allowed to attach.
+fn backtraces(pid: u32) -> String {
+    let gdb = Command::new("timeout")
+        .args(["--kill-after=1", "20", "gdb", "-nx", "-batch", "-p", &pid.to_string()])
+        .args(["-ex", "set style enabled off", "-ex", "thread apply all backtrace 24"])
+        .env_remove(isolated::MARK)
+        .output();
+    let output = gdb.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&output)
+        .lines()
+        .filter(|line| line.starts_with("Thread ") || line.starts_with('#'))
+        .fold(String::new(), |text, line| text + "    " + line + "\n")
+}
+
 /// Kills all processes of the test: those below `root`, and orphans that carry its mark. `root` itself goes last.
 pub(crate) fn kill_tree(root: u32, mark: &str) {
-    // A process may fork while we look, so look until nobody is left who could.
-    loop {
+    // A process may fork while we look, so look until nobody is left who could; one that sleeps uninterruptibly may take
+    // for ever, and then the test has failed anyway.
+    let deadline = Deadline::after(Duration::from_secs(10));
+    while !deadline.is_past() {
         let alive: Vec<_> = tree(root, mark)
             .into_iter()
             .filter(|process| process.pid != root && !process.is_zombie())

@@ -5,7 +5,7 @@ use std::{
 
 use signal_hook::{SigId, consts::FORBIDDEN, low_level::unregister};
 
-use crate::{Disposition, Error, Result, Signal, SignalSet, refuse_uncatchable, sys};
+use crate::{Disposition, Error, Result, Signal, SignalSet, sys};
 
 /// One action of `signal-hook`, removed when dropped; the last one of a signal puts back what the signal did before.
 ///
@@ -45,7 +45,7 @@ impl Registration {
         signals: SignalSet,
         register: impl Fn(Signal) -> io::Result<SigId>,
     ) -> Result<Vec<Self>> {
-        refuse_uncatchable("catch", signals)?;
+        signals.refuse_uncatchable("catch")?;
         if let Some(signal) = signals.iter().find(|signal| FORBIDDEN.contains(&signal.as_raw())) {
             let reason = "after its handler the faulty instruction would be executed again";
             return Err(Error::invalid_input("catch", signal.name(), reason));

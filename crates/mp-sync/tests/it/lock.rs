@@ -3,107 +3,164 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_shm::Segment;
-use mp_sync::{LeafLock, TimeoutError, TryError};
-use mp_testkit::{Child, Gate, fork_child, isolated, wait_for_kill};
+use mp_sync::{TimeoutError, TryError};
+use mp_testkit::{Gate, fork_child, isolated};
+use nix::libc;
 
-fn shared() -> Segment {
-    Segment::create("lock-test", 4096).unwrap()
-}
-
-fn lock(segment: &Segment) -> &LeafLock {
-    LeafLock::from_atomic(segment.mapping().atomic_u32(0).unwrap())
-}
-
-/// A child that holds the lock until it is killed.
-fn holder(lock: &LeafLock) -> Child {
-    let held = Gate::new();
-    let child = fork_child(|| {
-        let _guard = lock.lock().unwrap();
-        held.open();
-        wait_for_kill()
-    });
-    child.wait_at(&held);
-    child
-}
+use crate::shared::{OWNER_DIED, Shared};
 
 #[test]
 fn smoke() {
-    let segment = shared();
-    let lock = lock(&segment);
+    let shared = Shared::new();
     for _ in 0..3 {
-        let guard = lock.lock().unwrap();
+        let guard = shared.lock().lock().unwrap();
         assert!(!guard.owner_died());
     }
-    drop(lock.try_lock().unwrap());
-    drop(lock.lock_timeout(Duration::ZERO).unwrap());
+    drop(shared.lock().try_lock().unwrap());
+    drop(shared.lock().lock_timeout(Duration::ZERO).unwrap());
+    assert_eq!(shared.word().load(Relaxed), 0);
 }
 
 #[test]
 fn a_thread_cannot_wait_for_itself() {
-    let segment = shared();
-    let lock = lock(&segment);
-    let guard = lock.lock().unwrap();
-    assert!(matches!(lock.try_lock(), Err(TryError::WouldBlock)));
-    let error = lock.lock().unwrap_err();
+    let shared = Shared::new();
+    let guard = shared.lock().lock().unwrap();
+    assert!(matches!(shared.lock().try_lock(), Err(TryError::WouldBlock)));
+    let error = shared.lock().lock().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::Deadlock);
     drop(guard);
-    assert!(!lock.lock().unwrap().owner_died());
+    assert!(!shared.lock().lock().unwrap().owner_died());
 }
 
 #[test]
 fn mutual_exclusion() {
     isolated(|| {
-        const EACH: u64 = 50_000;
-        let segment = shared();
-        let (lock, count) = (lock(&segment), segment.mapping().atomic_u64(128).unwrap());
+        const EACH: u32 = 30_000;
+        let shared = Shared::new();
         let children = [0, 1, 2].map(|_| {
             fork_child(|| {
                 for _ in 0..EACH {
-                    let _guard = lock.lock().unwrap();
+                    let _guard = shared.lock().lock().unwrap();
                     // Not an atomic addition: it is the lock that makes it one.
-                    count.store(count.load(Relaxed) + 1, Relaxed);
+                    shared.number().store(shared.number().load(Relaxed) + 1, Relaxed);
                 }
                 0
             })
         });
         assert!(children.map(|child| child.wait().success()).iter().all(|&ok| ok));
-        assert_eq!(count.load(Relaxed), 3 * EACH);
+        assert_eq!(shared.number().load(Relaxed), 3 * EACH);
     });
 }
 
 #[test]
 fn timeouts_are_never_early() {
     isolated(|| {
-        let segment = shared();
-        let lock = lock(&segment);
-        let child = holder(lock);
+        let shared = Shared::new();
+        let holder = shared.holder();
         for timeout in [0, 1, 30, 150].map(Duration::from_millis) {
             let start = Instant::now();
-            assert!(matches!(lock.lock_timeout(timeout), Err(TimeoutError::TimedOut)));
+            assert!(matches!(shared.lock().lock_timeout(timeout), Err(TimeoutError::TimedOut)));
             assert!(start.elapsed() >= timeout);
         }
         let deadline = Instant::now() + Duration::from_millis(5);
-        assert!(lock.lock_deadline(deadline).is_err() && Instant::now() >= deadline);
-        child.kill();
-        assert!(lock.lock().unwrap().owner_died());
-        assert!(!lock.lock().unwrap().owner_died());
+        assert!(shared.lock().lock_deadline(deadline).is_err() && Instant::now() >= deadline);
+        holder.kill();
+        assert!(shared.lock().lock().unwrap().owner_died());
+        assert!(!shared.lock().lock().unwrap().owner_died());
     });
 }
 
 #[test]
 fn owner_dies() {
     isolated(|| {
-        let segment = shared();
-        let lock = lock(&segment);
-        let victim = holder(lock);
-        let waiters = [0; 3].map(|_| fork_child(|| i32::from(lock.lock().unwrap().owner_died())));
-        let word = segment.mapping().atomic_u32(0).unwrap();
-        while word.load(Relaxed) & 0x8000_0000 == 0 {
+        let shared = Shared::new();
+        let holder = shared.holder();
+        let waiters = [0; 3].map(|_| shared.waiter());
+        shared.until_waiting();
+        holder.kill();
+        let told: i32 = waiters.map(|child| child.wait().code().unwrap()).iter().sum();
+        assert_eq!(told, 1, "one waiter is told");
+    });
+}
+
+#[test]
+fn waiters_die() {
+    isolated(|| {
+        let shared = Shared::new();
+        let guard = shared.lock().lock().unwrap();
+        let killed = [0; 3].map(|_| shared.waiter());
+        shared.until_waiting();
+        let last = shared.waiter();
+        killed.map(|child| child.kill());
+        drop(guard);
+        assert_eq!(last.wait().code(), Some(0));
+    });
+}
+
+#[test]
+fn a_stopped_owner_keeps_the_lock() {
+    isolated(|| {
+        let shared = Shared::new();
+        let holder = shared.holder();
+        holder.signal(libc::SIGSTOP);
+        // Longer than a slice, after which the holder's liveness is looked at.
+        let timeout = Duration::from_millis(250);
+        assert!(matches!(shared.lock().lock_timeout(timeout), Err(TimeoutError::TimedOut)));
+        assert_eq!(shared.word().load(Relaxed) & !crate::shared::WAITERS, holder.id());
+        holder.kill();
+        assert!(shared.lock().lock().unwrap().owner_died());
+    });
+}
+
+/// The holder breaks the rules of a leaf, as if a robust pthread mutex had been used inside.
+#[test]
+fn an_owner_that_the_kernel_was_not_told_of() {
+    isolated(|| {
+        let shared = Shared::new();
+        let stale = fork_child(|| 0);
+        let dead = stale.id();
+        stale.wait();
+        shared.word().store(dead, Relaxed);
+        assert!(shared.lock().lock_timeout(Duration::from_secs(5)).unwrap().owner_died());
+
+        // Nor is a zombie alive: it has not been reaped, and its number still exists.
+        let gate = Gate::new();
+        let zombie = fork_child(|| {
+            shared.word().store(std::process::id(), Relaxed);
+            gate.open();
+            0
+        });
+        zombie.wait_at(&gate);
+        assert!(shared.lock().lock_timeout(Duration::from_secs(5)).unwrap().owner_died());
+        zombie.wait();
+    });
+}
+
+#[test]
+fn a_thread_that_ends_releases() {
+    let shared = Shared::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| std::mem::forget(shared.lock().lock().unwrap()));
+    });
+    // `scope` returns when the closures have, which may be before the kernel has looked.
+    assert!(shared.lock().lock_timeout(Duration::from_secs(5)).unwrap().owner_died());
+}
+
+#[test]
+fn exec_releases() {
+    isolated(|| {
+        use std::os::unix::process::CommandExt;
+
+        let shared = Shared::new();
+        let child = fork_child(|| {
+            let _guard = shared.lock().lock().unwrap();
+            let error = std::process::Command::new("sleep").arg("60").exec();
+            panic!("{error}");
+        });
+        while shared.word().load(Relaxed) & OWNER_DIED == 0 {
             std::thread::yield_now();
         }
-        victim.kill();
-        let died: i32 = waiters.map(|child| child.wait().code().unwrap()).iter().sum();
-        assert_eq!(died, 1, "one waiter is told");
+        assert!(shared.lock().lock().unwrap().owner_died());
+        child.kill();
     });
 }

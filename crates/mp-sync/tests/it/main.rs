@@ -2,4 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be carried out has failed")]
 
+mod doorbell;
+mod fork;
 mod lock;
+mod shared;
+mod sweep;

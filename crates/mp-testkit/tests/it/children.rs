@@ -81,12 +81,16 @@ fn a_fork_drops_its_copy_of_a_handle_only() {
 
 #[test]
 fn an_executed_child_plays_its_role() {
+    fn count(arguments: Vec<String>) -> i32 {
+        arguments.len().try_into().unwrap()
+    }
     fn add(numbers: Vec<String>) -> i32 {
         numbers.iter().map(|number| number.parse::<i32>().unwrap()).sum()
     }
     isolated(|| {
         assert_eq!(exec_child(add, &["3", "4"]).wait().code(), Some(7));
         assert_eq!(exec_child(add, &[]).wait().code(), Some(0));
+        assert_eq!(exec_child(count, &["", "a b", ""]).wait().code(), Some(3));
         assert_eq!(exec_child(add, &["x"]).wait().code(), Some(101));
     });
 }

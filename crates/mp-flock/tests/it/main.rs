@@ -1,0 +1,11 @@
+//! File locks across processes.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod conformance;
+mod errors;
+mod holders;
+mod interop;
+mod pidfile;
+mod ranges;
+mod traps;
