@@ -25,6 +25,7 @@
 //! | [`ObjectName`] | the validated name of a POSIX shared memory object, message queue or semaphore |
 //! | [`sysv`] | keys and ownership of System V objects |
 //! | `transfer` (feature `serde`) | file descriptors inside serde messages |
+//! | [`CreatedFile`] | unlinks a FIFO or socket when its creator drops it |
 //! | [`cvt`], [`retry`] | from C return values to [`std::io::Result`] |
 //!
 //! What this crate does *not* do: anything that only one crate needs. That lives with its user.
@@ -34,6 +35,7 @@
 // The docs say `mp_os::`, as their readers do.
 extern crate self as mp_os;
 
+mod created;
 mod cvt;
 mod deadline;
 mod error;
@@ -48,6 +50,7 @@ pub mod sysv;
 pub mod transfer;
 
 pub use crate::{
+    created::CreatedFile,
     cvt::{cvt, retry},
     deadline::Deadline,
     error::{Error, Result, TimeoutError, TryError},

@@ -1,13 +1,11 @@
 use std::{
-    fs::{self, File, OpenOptions},
-    io,
-    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    fs, io,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
-    process,
 };
 
-use mp_os::{Deadline, Error, Result, TimeoutError};
-use nix::{libc, sys::stat::Mode, unistd::mkfifo};
+use mp_os::{CreatedFile, Deadline, Error, Result, TimeoutError};
+use nix::{sys::stat::Mode, unistd::mkfifo};
 
 use crate::{PipeReader, PipeWriter, rendezvous};
 
@@ -37,15 +35,8 @@ use crate::{PipeReader, PipeWriter, rendezvous};
 #[derive(Debug)]
 pub struct Fifo {
     path: PathBuf,
-    created: Option<Created>,
-}
-
-/// What only the creator knows: it unlinks this file, from this process, and no other.
-#[derive(Debug)]
-struct Created {
-    /// Opened with `O_PATH`, so that no other file gets its inode number.
-    file: File,
-    pid: u32,
+    /// Unlinks it, if this value created it.
+    created: Option<CreatedFile>,
 }
 
 impl Fifo {
@@ -66,11 +57,10 @@ impl Fifo {
         mkfifo(&path, Mode::from_bits_truncate(mode)).map_err(|errno| fail(errno.into()))?;
         let prepare = || {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
-            let flags = libc::O_PATH | libc::O_NOFOLLOW;
-            OpenOptions::new().read(true).custom_flags(flags).open(&path)
+            CreatedFile::new(&path)
         };
         match prepare() {
-            Ok(file) => Ok(Self { path, created: Some(Created { file, pid: process::id() }) }),
+            Ok(created) => Ok(Self { path, created: Some(created) }),
             Err(error) => {
                 // Best effort: the error that matters is the one above.
                 let _ = fs::remove_file(&path);
@@ -101,7 +91,9 @@ impl Fifo {
 
     /// Leaves the file there when this value is dropped.
     pub fn persist(&mut self) {
-        self.created = None;
+        if let Some(created) = self.created.take() {
+            created.persist();
+        }
     }
 
     mp_os::family! {
@@ -164,23 +156,4 @@ impl Fifo {
 
 fn object(path: &Path) -> String {
     format!("FIFO `{}`", path.display())
-}
-
-impl Created {
-    /// Whether `path` still is the file, and this the process.
-    fn owns(&self, path: &Path) -> io::Result<bool> {
-        let (ours, there) = (self.file.metadata()?, fs::symlink_metadata(path)?);
-        let is_same = (ours.dev(), ours.ino()) == (there.dev(), there.ino());
-        Ok(is_same && self.pid == process::id())
-    }
-}
-
-/// Unlinks the file if this value created it, in this process, and it is still that file.
-impl Drop for Fifo {
-    fn drop(&mut self) {
-        if self.created.as_ref().is_some_and(|created| created.owns(&self.path).unwrap_or(false)) {
-            // Somebody was faster, or took the directory away: nothing is left to do.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
 }
