@@ -9,7 +9,7 @@ use mp_os::{
     Deadline, Error, Result, TimeoutError,
     poll::{self, Interest},
 };
-use nix::libc;
+use nix::{libc, sys::socket::SockaddrLike};
 
 use crate::sys::{self, Arrival, MAX_FDS};
 
@@ -23,136 +23,139 @@ pub struct Received {
     pub fds: Vec<OwnedFd>,
 }
 
-/// Calls `operation` with the flags that keep `deadline`, and again whenever the socket has become ready.
-///
+/// How a type of socket differs from the others.
+#[derive(Clone, Copy)]
+pub(crate) struct Nature {
+    /// What it is called in errors.
+    pub(crate) object: &'static str,
+    /// Its bytes come as messages, which a short buffer would cut.
+    pub(crate) has_messages: bool,
+    /// A reset comes ahead of what the peer had sent before, and not instead of it.
+    pub(crate) is_unix: bool,
+}
+
 /// `MSG_DONTWAIT` and `ppoll(2)` rather than `O_NONBLOCK` or `SO_RCVTIMEO`: those belong to the socket, which clones
 /// and other processes share.
-pub(crate) fn until<T>(
-    socket: BorrowedFd<'_>,
-    interest: Interest,
-    deadline: Deadline,
-    mut operation: impl FnMut(libc::c_int) -> io::Result<T>,
-) -> io::Result<Option<T>> {
-    let flags = if deadline.instant().is_some() { libc::MSG_DONTWAIT } else { 0 };
-    loop {
-        match operation(flags) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return result.map(Some),
-        }
-        if !poll::wait(socket, interest, deadline)? {
-            return Ok(None);
-        }
-    }
+const fn flags(may_block: bool) -> libc::c_int {
+    if may_block { 0 } else { libc::MSG_DONTWAIT }
 }
 
 /// The bytes taken by one `sendmsg(2)`.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
+    to: Option<&dyn SockaddrLike>,
     parts: &[IoSlice<'_>],
     fds: &[BorrowedFd<'_>],
     deadline: Deadline,
-    object: &'static str,
+    nature: Nature,
 ) -> Result<usize, TimeoutError> {
     if fds.len() > MAX_FDS {
         let reason = format!("{} file descriptors, of which {MAX_FDS} fit", fds.len());
-        return Err(Error::invalid_input("send", object, reason).into());
+        return Err(Error::invalid_input("send to", nature.object, reason).into());
     }
-    if parts.iter().all(|part| part.is_empty()) {
-        let reason = "an empty message reads as the end of the connection";
-        return Err(Error::invalid_input("send", object, reason).into());
+    if !fds.is_empty() && !nature.has_messages {
+        refuse_empty(parts, nature, "descriptors go along with a byte")?;
     }
-    until(socket, Interest::Writable, deadline, |flags| sys::sendmsg(socket, parts, fds, flags))
-        .map_err(|error| send_error(error, object))?
+    let send = |may_block| sys::sendmsg(socket, to, parts, fds, flags(may_block));
+    poll::until(socket, Interest::Writable, deadline, send)
+        .map_err(|error| send_error(error, nature))?
         .ok_or(TimeoutError::TimedOut)
 }
 
-fn send_error(cause: io::Error, object: &'static str) -> Error {
+pub(crate) fn refuse_empty(
+    parts: &[IoSlice<'_>],
+    nature: Nature,
+    reason: &'static str,
+) -> Result<()> {
+    match parts.iter().all(|part| part.is_empty()) {
+        true => Err(Error::invalid_input("send to", nature.object, reason)),
+        false => Ok(()),
+    }
+}
+
+fn send_error(cause: io::Error, nature: Nature) -> Error {
     let hint = match cause.raw_os_error() {
-        Some(libc::EMSGSIZE) => {
+        Some(libc::EMSGSIZE) if nature.is_unix => {
             "a message must fit into the send buffer: SO_SNDBUF, at most net.core.wmem_max"
         }
+        Some(libc::EMSGSIZE) => "a UDP datagram has at most 65507 bytes over IPv4",
         Some(libc::ETOOMANYREFS) => {
             "more descriptors are in flight than RLIMIT_NOFILE allows: the receivers are behind"
         }
-        _ => return Error::new("send", object, cause),
+        _ => return Error::new("send to", nature.object, cause),
     };
-    Error::new("send", object, cause).with_hint(hint)
+    Error::new("send to", nature.object, cause).with_hint(hint)
 }
 
-/// One `recvmsg(2)`; a length of zero without descriptors is the end of the connection.
-pub(crate) fn receive(
+/// One `recvmsg(2)`. Zero bytes are the end of a connection, or an empty datagram.
+pub(crate) fn receive<A: SockaddrLike>(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
     take_fds: bool,
     deadline: Deadline,
-    object: &'static str,
-) -> Result<Arrival, TimeoutError> {
+    nature: Nature,
+) -> Result<Arrival<A>, TimeoutError> {
     let room = buffer.len();
     if room == 0 {
         let reason = "the buffer is empty";
-        return Err(Error::invalid_input("receive", object, reason).into());
+        return Err(Error::invalid_input("receive from", nature.object, reason).into());
     }
     let mut parts = [IoSliceMut::new(buffer)];
-    let arrival = until(socket, Interest::Readable, deadline, |flags| {
-        receive_once(socket, &mut parts, take_fds, flags)
-    })
-    .map_err(|error| Error::new("receive", object, error))?
-    .ok_or(TimeoutError::TimedOut)?;
-    check(arrival, room, take_fds, object).map_err(TimeoutError::Os)
-}
-
-/// Skips the reset by which the kernel says that a Unix peer died before it had read everything.
-///
-/// It is reported once and ahead of what the peer had sent before; that follows, and then the end of the connection.
-fn receive_once(
-    socket: BorrowedFd<'_>,
-    parts: &mut [IoSliceMut<'_>],
-    take_fds: bool,
-    flags: libc::c_int,
-) -> io::Result<Arrival> {
-    // `MSG_TRUNC` asks for the true length of a message that is cut. On a stream nothing is cut.
-    let flags = flags | libc::MSG_TRUNC;
-    match sys::recvmsg(socket, parts, take_fds, flags) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-            sys::recvmsg(socket, parts, take_fds, flags)
+    // Asks for the true length of a message that is cut. A TCP socket would throw the bytes away instead.
+    let whole = if nature.has_messages { libc::MSG_TRUNC } else { 0 };
+    let receive = |may_block| {
+        let flags = flags(may_block) | whole;
+        match sys::recvmsg(socket, &mut parts, take_fds, flags) {
+            // A Unix peer died before it had read everything. This is reported once, and ahead of what it had sent
+            // before; that follows now, and then the end.
+            Err(error) if nature.is_unix && error.kind() == io::ErrorKind::ConnectionReset => {
+                sys::recvmsg(socket, &mut parts, take_fds, flags)
+            }
+            result => result,
         }
-        result => result,
-    }
+    };
+    let arrival = poll::until(socket, Interest::Readable, deadline, receive)
+        .map_err(|error| Error::new("receive from", nature.object, error))?
+        .ok_or(TimeoutError::TimedOut)?;
+    Ok(check(arrival, room, take_fds, nature)?)
 }
 
 /// A message that lost bytes or descriptors on the way is an error. Descriptors that did arrive are closed.
-fn check(arrival: Arrival, room: usize, take_fds: bool, object: &'static str) -> Result<Arrival> {
-    let invalid = |reason: String| {
-        Error::new("receive", object, io::Error::new(io::ErrorKind::InvalidData, reason))
-    };
+fn check<A>(
+    arrival: Arrival<A>,
+    room: usize,
+    take_fds: bool,
+    nature: Nature,
+) -> Result<Arrival<A>> {
+    let fail = |cause| Error::new("receive from", nature.object, cause);
+    let invalid = |reason| fail(io::Error::new(io::ErrorKind::InvalidData, reason));
     if arrival.flags & libc::MSG_TRUNC != 0 {
-        let reason = format!("it has {} bytes and the buffer {room}; it is lost", arrival.len);
-        return Err(invalid(reason));
+        let len = arrival.len;
+        return Err(invalid(format!("a message of {len} bytes, cut to {room}, is lost")));
     }
     if arrival.flags & libc::MSG_CTRUNC == 0 {
         return Ok(arrival);
     }
     if !take_fds {
-        let reason = "it carried file descriptors; they are closed and it is lost".to_owned();
-        return Err(invalid(reason).with_hint("receive it with `recv_with_fds`"));
+        let reason = "what came carried file descriptors; they are closed, and it is lost";
+        return Err(invalid(reason.to_owned()).with_hint("receive it with `recv_with_fds`"));
     }
-    let cause = io::Error::from_raw_os_error(libc::EMFILE);
-    Err(Error::new("receive", object, cause).with_hint(format!(
-        "only {} of its file descriptors could be installed (and are closed again); raise RLIMIT_NOFILE",
+    Err(fail(io::Error::from_raw_os_error(libc::EMFILE)).with_hint(format!(
+        "only {} of the file descriptors that came could be installed, and are closed again; raise RLIMIT_NOFILE",
         arrival.fds.len()
     )))
 }
 
-/// Refuses a descriptor that is not a socket of this domain and type.
+/// Refuses a descriptor that is not a socket of one of these domains and of this type.
 pub(crate) fn check_type(
     fd: BorrowedFd<'_>,
-    domain: libc::c_int,
+    domains: &[libc::c_int],
     kind: libc::c_int,
     object: &'static str,
 ) -> Result<()> {
     let option =
         |option| sys::socket_option(fd, option).map_err(|error| Error::new("adopt", object, error));
-    if option(libc::SO_DOMAIN)? == domain && option(libc::SO_TYPE)? == kind {
+    if domains.contains(&option(libc::SO_DOMAIN)?) && option(libc::SO_TYPE)? == kind {
         return Ok(());
     }
     Err(Error::invalid_input("adopt", object, "the descriptor is another type of socket"))

@@ -1,20 +1,16 @@
 use std::{
     io::IoSlice,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use mp_os::{Deadline, Error, PidFd, Result, TimeoutError};
-use nix::{
-    libc,
-    sys::socket::{AddressFamily, SockFlag, SockType, socketpair},
-};
+use mp_os::{Deadline, Result, TimeoutError};
 
 use crate::{
-    Credentials, Received, message, peer,
-    sys::{self, Arrival},
+    Received,
+    message::{self, Nature},
+    sys::Arrival,
+    unix::{connection, descriptor, unix_socket},
 };
-
-const OBJECT: &str = "seqpacket socket";
 
 /// A connection that carries whole messages in order, and file descriptors with them: `AF_UNIX`, `SOCK_SEQPACKET`.
 ///
@@ -46,44 +42,15 @@ const OBJECT: &str = "seqpacket socket";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct SeqpacketSocket(OwnedFd);
+pub struct SeqpacketSocket(pub(crate) OwnedFd);
+
+unix_socket!(SeqpacketSocket, SeqPacket, SOCK_SEQPACKET);
+connection!(SeqpacketSocket, SeqPacket);
+descriptor!(SeqpacketSocket);
 
 impl SeqpacketSocket {
-    /// The most file descriptors of one message.
-    pub const MAX_FDS: usize = sys::MAX_FDS;
-
-    /// `socketpair(2)`—Two connected sockets, close-on-exec.
-    ///
-    /// # Errors
-    ///
-    /// `EMFILE`, `ENFILE` or `ENOMEM` at a limit.
-    #[doc(alias = "socketpair")]
-    pub fn pair() -> Result<(Self, Self)> {
-        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-            .map(|(left, right)| (Self(left), Self(right)))
-            .map_err(|errno| Error::new("create", OBJECT, errno.into()))
-    }
-
-    /// The socket that `fd` is, if it is one of this type; `fd` is closed otherwise.
-    ///
-    /// For descriptors that were inherited or received; [`From`] does not ask.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) for another type of socket, `ENOTSOCK` where it is none.
-    pub fn from_fd(fd: OwnedFd) -> Result<Self> {
-        message::check_type(fd.as_fd(), libc::AF_UNIX, libc::SOCK_SEQPACKET, OBJECT)?;
-        Ok(Self(fd))
-    }
-
-    /// `dup(2)`—Another handle of the same end of the connection.
-    ///
-    /// # Errors
-    ///
-    /// `EMFILE` at the limit of descriptors.
-    pub fn try_clone(&self) -> Result<Self> {
-        self.0.try_clone().map(Self).map_err(|error| Error::new("duplicate", OBJECT, error))
-    }
+    pub(crate) const NATURE: Nature =
+        Nature { object: "seqpacket socket", has_messages: true, is_unix: true };
 
     mp_os::family! {
         /// `sendmsg(2)`—Sends a message; blocks while the peer's queue is full.
@@ -143,28 +110,6 @@ impl SeqpacketSocket {
         ) -> Option<Received> = recv_with_fds_until;
     }
 
-    /// `SO_PEERCRED`—Who made the other end of the connection.
-    ///
-    /// # Errors
-    ///
-    /// `ENOTCONN` where there is none.
-    #[doc(alias = "SO_PEERCRED")]
-    pub fn peer_credentials(&self) -> Result<Credentials> {
-        peer::credentials(self.as_fd(), OBJECT)
-    }
-
-    /// `SO_PEERPIDFD`—The process that made the other end of the connection, as a descriptor (Linux 6.5).
-    ///
-    /// Unlike a process id it cannot come to mean another process.
-    ///
-    /// # Errors
-    ///
-    /// `ENOPROTOOPT` before Linux 6.5; `EINVAL` or `ESRCH` where the process was reaped already.
-    #[doc(alias = "SO_PEERPIDFD")]
-    pub fn peer_pidfd(&self) -> Result<PidFd> {
-        peer::pidfd(self.as_fd(), OBJECT)
-    }
-
     fn send_until(&self, message: &[u8], deadline: Deadline) -> Result<(), TimeoutError> {
         self.send_vectored_until(&[IoSlice::new(message)], &[], deadline)
     }
@@ -184,7 +129,9 @@ impl SeqpacketSocket {
         fds: &[BorrowedFd<'_>],
         deadline: Deadline,
     ) -> Result<(), TimeoutError> {
-        message::send(self.as_fd(), parts, fds, deadline, OBJECT).map(drop)
+        let reason = "an empty message reads as the end of the connection";
+        message::refuse_empty(parts, Self::NATURE, reason)?;
+        message::send(self.as_fd(), None, parts, fds, deadline, Self::NATURE).map(drop)
     }
 
     fn recv_until(
@@ -192,7 +139,8 @@ impl SeqpacketSocket {
         buffer: &mut [u8],
         deadline: Deadline,
     ) -> Result<Option<usize>, TimeoutError> {
-        let arrival = message::receive(self.as_fd(), buffer, false, deadline, OBJECT)?;
+        let arrival: Arrival =
+            message::receive(self.as_fd(), buffer, false, deadline, Self::NATURE)?;
         Ok((arrival.len > 0).then_some(arrival.len))
     }
 
@@ -201,33 +149,8 @@ impl SeqpacketSocket {
         buffer: &mut [u8],
         deadline: Deadline,
     ) -> Result<Option<Received>, TimeoutError> {
-        let Arrival { len, fds, .. } =
-            message::receive(self.as_fd(), buffer, true, deadline, OBJECT)?;
+        let Arrival::<()> { len, fds, .. } =
+            message::receive(self.as_fd(), buffer, true, deadline, Self::NATURE)?;
         Ok((len > 0).then_some(Received { len, fds }))
-    }
-}
-
-impl AsFd for SeqpacketSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl AsRawFd for SeqpacketSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-}
-
-/// Unchecked, as in std; see [`SeqpacketSocket::from_fd`].
-impl From<OwnedFd> for SeqpacketSocket {
-    fn from(fd: OwnedFd) -> Self {
-        Self(fd)
-    }
-}
-
-impl From<SeqpacketSocket> for OwnedFd {
-    fn from(socket: SeqpacketSocket) -> Self {
-        socket.0
     }
 }

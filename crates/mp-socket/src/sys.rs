@@ -15,7 +15,7 @@ use std::{
 };
 
 use mp_os::{cvt, retry};
-use nix::libc;
+use nix::{libc, sys::socket::SockaddrLike};
 
 /// `SCM_MAX_FD` of the kernel: the most descriptors of one message.
 pub(crate) const MAX_FDS: usize = 253;
@@ -38,13 +38,15 @@ const fn space(payload: usize) -> usize {
 #[repr(C, align(8))]
 struct Control(MaybeUninit<[u8; CONTROL_LEN]>);
 
-/// What `recvmsg(2)` told beside the bytes.
-pub(crate) struct Arrival {
+/// What `recvmsg(2)` told beside the bytes; `A` is the type of the sender's address, `()` where nobody asks.
+pub(crate) struct Arrival<A = ()> {
     /// The bytes received; with `MSG_TRUNC` those of the whole message, also where the buffer was shorter.
     pub(crate) len: usize,
     /// `MSG_TRUNC`, `MSG_CTRUNC`.
     pub(crate) flags: libc::c_int,
     pub(crate) fds: Vec<OwnedFd>,
+    /// Where it came from, if that has a name.
+    pub(crate) from: Option<A>,
 }
 
 fn header(parts: *const libc::iovec, count: usize) -> libc::msghdr {
@@ -58,12 +60,17 @@ fn header(parts: *const libc::iovec, count: usize) -> libc::msghdr {
 /// `sendmsg(2)` with at most [`MAX_FDS`] descriptors, retried after signals, never raising `SIGPIPE`.
 pub(crate) fn sendmsg(
     socket: BorrowedFd<'_>,
+    to: Option<&dyn SockaddrLike>,
     parts: &[IoSlice<'_>],
     fds: &[BorrowedFd<'_>],
     flags: libc::c_int,
 ) -> io::Result<usize> {
     // `IoSlice` has the layout of `iovec`, as std guarantees.
-    let mut header = header(parts.as_ptr().cast(), parts.len());
+    let mut header = header(parts.as_ptr().cast(), parts.len().min(libc::UIO_MAXIOV as usize));
+    if let Some(to) = to {
+        header.msg_name = to.as_ptr().cast_mut().cast();
+        header.msg_namelen = to.len();
+    }
     let mut control = Control(MaybeUninit::uninit());
     if !fds.is_empty() {
         header.msg_control = control.0.as_mut_ptr().cast();
@@ -72,7 +79,7 @@ pub(crate) fn sendmsg(
     }
     let sent = retry(|| {
         let flags = flags | libc::MSG_NOSIGNAL;
-        // SAFETY: `header` points to `parts` and `control`, which outlive the call and are only read.
+        // SAFETY: `header` points to `to`, `parts` and `control`, which outlive the call and are only read.
         cvt(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, flags) })
     })?;
     Ok(sent.unsigned_abs())
@@ -99,14 +106,20 @@ fn put_fds(header: &libc::msghdr, fds: &[BorrowedFd<'_>]) {
 /// `recvmsg(2)`, retried after signals; descriptors that come are close-on-exec.
 ///
 /// Without `take_fds` no control buffer is given: the kernel closes descriptors that come and says `MSG_CTRUNC`.
-pub(crate) fn recvmsg(
+pub(crate) fn recvmsg<A: SockaddrLike>(
     socket: BorrowedFd<'_>,
     parts: &mut [IoSliceMut<'_>],
     take_fds: bool,
     flags: libc::c_int,
-) -> io::Result<Arrival> {
+) -> io::Result<Arrival<A>> {
     // `IoSliceMut` has the layout of `iovec`, as std guarantees.
     let mut header = header(parts.as_mut_ptr().cast(), parts.len());
+    // SAFETY: all zeroes is a valid `sockaddr_storage`, of no family.
+    let mut name: libc::sockaddr_storage = unsafe { mem::zeroed() };
+    if mem::size_of::<A>() > 0 {
+        header.msg_name = (&raw mut name).cast();
+        header.msg_namelen = mem::size_of_val(&name) as libc::socklen_t;
+    }
     let mut control = Control(MaybeUninit::uninit());
     if take_fds {
         header.msg_control = control.0.as_mut_ptr().cast();
@@ -114,11 +127,51 @@ pub(crate) fn recvmsg(
     }
     let len = retry(|| {
         let flags = flags | libc::MSG_CMSG_CLOEXEC;
-        // SAFETY: `header` points to `parts` and `control`, which outlive the call and are valid for writes.
+        // SAFETY: `header` points to `name`, `parts` and `control`, which outlive the call and are valid for writes.
         cvt(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) })
     })?;
     let fds = if take_fds { take_rights(&header) } else { Vec::new() };
-    Ok(Arrival { len: len.unsigned_abs(), flags: header.msg_flags, fds })
+    // The kernel counts a NUL that does not fit into the address of a Unix socket.
+    let name_len = header.msg_namelen.min(mem::size_of::<A>() as libc::socklen_t);
+    // SAFETY: `name` is initialized and larger than any address, `name_len` at most the size of one of this type.
+    let from = unsafe { A::from_raw((&raw const name).cast(), Some(name_len)) };
+    Ok(Arrival { len: len.unsigned_abs(), flags: header.msg_flags, fds, from })
+}
+
+/// `accept4(2)`, close-on-exec: a connection and the peer's address.
+pub(crate) fn accept<A: SockaddrLike>(
+    listener: BorrowedFd<'_>,
+) -> io::Result<(OwnedFd, Option<A>)> {
+    // SAFETY: all zeroes is a valid `sockaddr_storage`, of no family.
+    let mut name: libc::sockaddr_storage = unsafe { mem::zeroed() };
+    let mut len = mem::size_of_val(&name) as libc::socklen_t;
+    let address = (&raw mut name).cast();
+    // SAFETY: `address` is valid for writes of `len` bytes.
+    let fd = cvt(unsafe {
+        libc::accept4(listener.as_raw_fd(), address, &raw mut len, libc::SOCK_CLOEXEC)
+    })?;
+    // SAFETY: the kernel just made the descriptor, and nobody else knows it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let len = len.min(mem::size_of::<A>() as libc::socklen_t);
+    // SAFETY: `name` is initialized and larger than any address, `len` at most the size of one of this type.
+    let from = unsafe { A::from_raw(address, Some(len)) };
+    Ok((fd, from))
+}
+
+/// Takes over the descriptor of this number.
+///
+/// The caller has it from a protocol by which it belongs to this process and nobody in it uses it yet.
+pub(crate) fn inherit(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: integers only.
+    cvt(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    // SAFETY: it is open, as the call above has shown, and ours, by the contract of this function.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Removes a variable from the environment, of a process that has no other thread.
+pub(crate) fn remove_variable(name: &str) {
+    // SAFETY: the caller has made sure that no other thread can be reading the environment.
+    unsafe { std::env::remove_var(name) };
 }
 
 /// Takes ownership of the descriptors in the control messages that the kernel has just written.

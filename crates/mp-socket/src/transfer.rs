@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use mp_os::transfer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::SeqpacketSocket;
+use crate::{SeqpacketSocket, TcpStream, UnixDatagram, UnixStream};
 
 macro_rules! travel {
     ($($socket:ident),+) => {$(
@@ -25,4 +25,4 @@ macro_rules! travel {
     )+};
 }
 
-travel!(SeqpacketSocket);
+travel!(SeqpacketSocket, UnixStream, UnixDatagram, TcpStream);

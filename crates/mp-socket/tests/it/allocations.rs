@@ -1,0 +1,97 @@
+//! Sending and receiving allocate nothing where no descriptors come.
+
+#![allow(unsafe_code, reason = "a global allocator")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    os::fd::AsFd,
+};
+
+use mp_socket::{Framed, SeqpacketSocket, UnixStream};
+use mp_testkit::isolated;
+
+use crate::{
+    PATIENCE,
+    backends::{Channel, for_every_backend},
+};
+
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller's own promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's own promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How many allocations `operation` makes.
+fn allocations(operation: impl FnOnce()) -> usize {
+    let before = COUNT.get();
+    operation();
+    COUNT.get() - before
+}
+
+for_every_backend! { bytes }
+
+fn bytes<C: Channel>(make: impl Fn() -> (C, C)) {
+    let (left, right) = make();
+    let mut buffer = [0; 64];
+    let count = allocations(|| {
+        for _ in 0..100 {
+            left.send(b"message").unwrap();
+            right.recv(&mut buffer).unwrap();
+            left.try_send(b"message").unwrap();
+            right.try_recv(&mut buffer).unwrap();
+            left.send_timeout(b"message", PATIENCE).unwrap();
+            right.recv_timeout(&mut buffer, PATIENCE).unwrap();
+            assert!(right.try_recv(&mut buffer).is_err());
+            // Nor does sending descriptors, or being ready to take some.
+            left.send(b"message").unwrap();
+            assert!(right.recv_fds(&mut buffer).unwrap().unwrap().fds.is_empty());
+        }
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn descriptors_cost_their_list() {
+    isolated(|| {
+        let (left, right) = SeqpacketSocket::pair().unwrap();
+        let mut received = None;
+        let sent = allocations(|| left.send_with_fds(b"x", &[left.as_fd()]).unwrap());
+        let taken = allocations(|| received = right.recv_with_fds(&mut [0; 4]).unwrap());
+        assert_eq!((sent, taken), (0, 1));
+    });
+}
+
+#[test]
+fn frames() {
+    isolated(|| {
+        let (left, right) = UnixStream::pair().unwrap();
+        let (mut sender, mut receiver) = (Framed::new(left), Framed::new(right));
+        sender.send(&[0; 1000]).unwrap();
+        receiver.recv().unwrap();
+        let count = allocations(|| {
+            for len in 0..1000 {
+                sender.send(&[1; 1000][..len]).unwrap();
+                assert_eq!(receiver.recv().unwrap().map(<[u8]>::len), Some(len));
+            }
+        });
+        assert_eq!(count, 0, "the buffer of the first message is used again");
+    });
+}
