@@ -8,12 +8,7 @@ mod rust;
 mod source;
 mod text;
 
-use std::{
-    error::Error,
-    fs, io,
-    path::Path,
-    process::{Command, ExitCode},
-};
+use std::{error::Error, fs, io, path::Path, process::ExitCode};
 
 use cargo_metadata::{Metadata, MetadataCommand};
 
@@ -43,9 +38,9 @@ fn check() -> Result<(usize, Vec<Finding>), Box<dyn Error>> {
     let metadata = MetadataCommand::new().no_deps().exec()?;
     let root = metadata.workspace_root.as_std_path();
     let mut findings = check_crates(&metadata, root);
-    let paths = tracked_files(root)?;
+    let paths = files(root)?;
     for path in &paths {
-        // What is not text is not ours to judge, and a deleted file is no file.
+        // What is not text is not ours to judge.
         let Ok(text) = fs::read_to_string(root.join(path)) else { continue };
         findings.extend(text::check(path, &text));
         if path.ends_with(".rs") {
@@ -72,15 +67,34 @@ fn check_crates(metadata: &Metadata, root: &Path) -> Vec<Finding> {
     findings
 }
 
-/// Files under version control and new ones that are not ignored, relative to the root.
-fn tracked_files(root: &Path) -> io::Result<Vec<String>> {
-    let output = Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate"])
-        .current_dir(root)
-        .output()?;
-    if !output.status.success() {
-        let reason = String::from_utf8_lossy(&output.stderr);
-        return Err(io::Error::other(format!("`git ls-files` failed: {reason}")));
+/// All files but those of cargo and git, relative to the root. Git is not asked: a released archive has none.
+fn files(root: &Path) -> io::Result<Vec<String>> {
+    let (mut found, mut folders) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() && ![".git", "target"].iter().any(|name| entry.file_name() == *name) {
+                folders.push(entry.path());
+            } else if kind.is_file() && entry.file_name() != ".git" {
+                let path = entry.path();
+                found.push(path.strip_prefix(root).unwrap_or(&path).display().to_string());
+            }
+        }
     }
-    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_cargo_and_git_are_not_ours() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let found = files(root).unwrap();
+        assert!(found.iter().any(|path| path == "src/tidy.rs"), "{found:?}");
+        let found = files(root.parent().unwrap()).unwrap();
+        assert!(!found.iter().any(|path| path.starts_with("target/") || path.starts_with(".git/")));
+    }
 }

@@ -1,4 +1,4 @@
-//! Rules about every file under version control.
+//! Rules about every file.
 
 use super::finding::Finding;
 
