@@ -64,6 +64,17 @@ pub fn provide<R>(fds: Vec<OwnedFd>, deserialize: impl FnOnce() -> R) -> R {
     deserialize()
 }
 
+/// Runs `work` as if outside all scopes: user code that is called between deserializing and serializing.
+pub fn outside<R>(work: impl FnOnce() -> R) -> R {
+    let (outgoing, incoming) = (OUTGOING.take(), INCOMING.take());
+    if outgoing.is_none() && incoming.is_none() {
+        return work();
+    }
+    let _outgoing = Restore { slot: &OUTGOING, previous: Some(outgoing) };
+    let _incoming = Restore { slot: &INCOMING, previous: Some(incoming) };
+    work()
+}
+
 /// Adds a duplicate of `fd` to the enclosing [`collect`] scope; the index is what a handle serializes.
 ///
 /// # Errors
@@ -216,6 +227,7 @@ mod tests {
             let (index, fds) = collect(|| export(null.as_fd()).unwrap());
             assert_eq!((index, fds.len()), (0, 1));
             assert_eq!(collected(), 1);
+            assert!(outside(|| matches!(export(null.as_fd()), Err(TransferError::NoScope))));
             export(null.as_fd()).unwrap()
         });
         assert_eq!((inner, outer.len()), (1, 2));
