@@ -162,7 +162,6 @@ impl error::Error for SpawnError {
 }
 
 /// Why a bounded [`join`](Child::join) gave no result.
-#[non_exhaustive]
 pub enum JoinTimeoutError<R> {
     /// The process still runs; here it is again.
     TimedOut(Child<R>),

@@ -8,6 +8,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
+use mp_os::transfer;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -240,7 +241,9 @@ fn call<A: DeserializeOwned, R: Serialize>(
             Ok(argument) => argument,
             Err(error) => return CallOutcome::ArgumentUndecodable(error.to_string()),
         };
-        match encoding::encode(&function(argument), output) {
+        // Its handles have come, and those of the result go later: what it serializes itself is no part of either.
+        let result = transfer::outside(|| function(argument));
+        match encoding::encode(&result, output) {
             Ok(()) => CallOutcome::Returned,
             Err(error) => CallOutcome::ResultUnencodable(error.to_string()),
         }
