@@ -15,11 +15,14 @@ use std::{
         unix::{fs::MetadataExt, process::parent_id},
     },
     process,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use mp_os::Deadline;
+use mp_os::{Deadline, PidFd};
 use nix::mqueue::mq_unlink;
 
 use crate::{isolated, names, proc, sys};
@@ -34,6 +37,24 @@ pub(crate) fn begin() {
     *BASELINE.lock().unwrap_or_else(PoisonError::into_inner) = Some(Snapshot::take());
 }
 
+/// Whether the audit plays `init` for orphans.
+static EXPECTS_ORPHANS: AtomicBool = AtomicBool::new(false);
+
+/// From now on the audit reaps the dead, as `init` would do elsewhere for those whose parent died before them.
+///
+/// For tests that kill a parent, or whose children leave their own to `init`. It would hide a child that the test itself
+/// forgot to reap: call it only there.
+pub fn expect_orphans() {
+    EXPECTS_ORPHANS.store(true, Relaxed);
+}
+
+fn reap_orphans() {
+    for child in proc::children(process::id()).into_iter().filter(proc::Process::is_zombie) {
+        // A library may reap it first.
+        let _ = PidFd::open(child.pid).map(|pidfd| pidfd.reap());
+    }
+}
+
 /// What exists now and did not when the audit began, a line for each thing.
 ///
 /// A thread that was joined is still listed for a moment, and a library may have a thread that reaps a child: there is no
@@ -43,6 +64,9 @@ pub(crate) fn leaks() -> Vec<String> {
     let baseline = baseline.as_ref().expect("the audit has begun");
     let deadline = Deadline::after(SETTLE);
     loop {
+        if EXPECTS_ORPHANS.load(Relaxed) {
+            reap_orphans();
+        }
         let now = Snapshot::take();
         let leaks = now.beyond(baseline);
         if leaks.is_empty() || deadline.is_past() {

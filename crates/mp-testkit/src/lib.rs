@@ -24,6 +24,7 @@
 //! |---|---|
 //! | [`isolated`], [`isolated_for`] | the body of a `#[test]`: its own process, leak audit, watchdog |
 //! | [`accept_existing`] | what exists now (a process-wide server, say) is no leak |
+//! | [`expect_orphans`] | play `init` for children of a parent that the test kills |
 //! | [`fork_child`], [`exec_child`], [`Child`] | a second process, with this one's memory or with a fresh one |
 //! | [`Gate`], [`wait_for_kill`] | "I am there", without sleeping; and staying there |
 //! | [`sweep`], [`sweep_sample`] | kill at every instruction of an operation, and ask an oracle each time |
@@ -49,6 +50,7 @@ mod sys;
 mod watchdog;
 
 pub use crate::{
+    audit::expect_orphans,
     child::{Child, exec_child, fork_child, wait_for_kill},
     gate::Gate,
     isolated::{accept_existing, isolated, isolated_for},
