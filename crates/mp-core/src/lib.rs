@@ -1,0 +1,68 @@
+//! Processes, pools of them, and queues between them: what Python's `multiprocessing` gives, in Rust, without its hangs
+//! when a process dies.
+//!
+//! ```
+//! use mp_core::{Pool, Process, Queue};
+//!
+//! fn greet((name, out): (String, Queue<String>)) { out.put(format!("hello {name}")).unwrap(); }
+//!
+//! fn main() -> mp_core::Result<()> {
+//!     let out = Queue::bounded(16)?;
+//!     let child = Process::spawn(greet, ("A".into(), out.clone()))?;
+//!     println!("{}", out.get()?);
+//!     child.join()?;
+//!
+//!     let squares = Pool::new(4)?.map(|n: u64| n * n, 1..=8)?;
+//!     assert_eq!(squares, [1, 4, 9, 16, 25, 36, 49, 64]);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! No macro, no `init()`: it works the same in a binary, an example, a test, a doctest and a bench.
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Process`], [`ProcessBuilder`] | a child process that runs one function, with its result, panic, exit code or signal |
+//! | [`Pool`], [`PoolBuilder`] | a number of workers, and maps and single tasks for them |
+//! | [`Task`], [`Outcomes`] | what a pool owes: a future with `get` and `cancel`, and an iterator |
+//! | [`Queue`] | a bounded queue between any number of processes |
+//! | [`Fd`] | a file, socket or pipe that travels in arguments |
+//! | [`Error`] and [`TaskError`], [`ProcessError`], [`PutError`], [`GetError`] | what can go wrong, for `?` and one by one |
+//!
+//! # When a process dies
+//!
+//! | who dies, at any moment | what the others see |
+//! |---|---|
+//! | a child | `join` returns [`ProcessError`] with the exit code or signal |
+//! | a pool worker | the task that it ran fails with [`TaskError::WorkerDied`] or is retried; the worker is replaced; all other tasks complete |
+//! | a producer | items whose `put` had returned are in the queue, complete; one it was putting is not |
+//! | a consumer | the item it was taking is in the queue or gone with it; the others go on |
+//! | the parent | its children are killed, and theirs |
+//! | the fork server | the next start makes another; running children are not its children |
+//!
+//! # Differences from Python
+//!
+//! A task is a function with one argument; several travel as a tuple, so `starmap` is `map`. `Queue.put` serializes and
+//! publishes before it returns: there is no feeder thread, and no join that hangs until a queue is read. A worker that
+//! dies takes one task with it and not the pool. Dropping a pool is a bounded graceful stop and then a kill; `join` waits
+//! for all tasks.
+//!
+//! What this crate does *not* do: other machines, untrusted peers, operating systems other than Linux 5.10 and newer on
+//! x86-64 and aarch64.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod pool;
+mod process;
+mod queue;
+
+pub use mp_os::transfer::Fd;
+pub use mp_process::{Panic, ProcessError, Signal, SpawnError, StartMethod};
+
+pub use crate::{
+    error::{Error, PoolStopped, Result, TaskError},
+    pool::{GetTimeoutError, Outcomes, Pool, PoolBuilder, Task},
+    process::{JoinError, Process, ProcessBuilder},
+    queue::{GetError, PutError, Queue},
+};

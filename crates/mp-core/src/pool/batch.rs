@@ -1,0 +1,146 @@
+//! Tasks as data: what the pool hands to a worker, and where the outcomes go.
+
+use std::{os::fd::OwnedFd, sync::Arc};
+
+use mp_os::transfer::{self, Fd};
+use mp_process::{EncodeError, TaskKey, encode};
+use serde::{Deserialize, Serialize};
+
+use super::frame::{self, Kind};
+use crate::TaskError;
+
+/// An encoded value with the descriptors of the handles in it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Blob {
+    bytes: Vec<u8>,
+    fds: Vec<Fd<OwnedFd>>,
+}
+
+impl Blob {
+    pub(super) fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, EncodeError> {
+        let mut bytes = Vec::new();
+        let (encoded, fds) = transfer::collect(|| encode(value, &mut bytes));
+        encoded?;
+        Ok(Self { bytes, fds: fds.into_iter().map(Fd::new).collect() })
+    }
+
+    /// The descriptors alone, of handles whose bytes travel elsewhere.
+    fn of_fds(fds: Vec<OwnedFd>) -> Self {
+        Self { bytes: Vec::new(), fds: fds.into_iter().map(Fd::new).collect() }
+    }
+
+    /// Runs `read` on the bytes, in which handles take their descriptors.
+    pub(super) fn open<R>(self, read: impl FnOnce(&[u8]) -> R) -> R {
+        let fds = self.fds.into_iter().map(Fd::into_inner).collect();
+        transfer::provide(fds, || read(&self.bytes))
+    }
+}
+
+/// A function that workers can be told to run: its key, and what its tasks share.
+#[derive(Debug)]
+pub(super) struct Function {
+    pub(super) id: u32,
+    pub(super) key: TaskKey,
+    pub(super) shared: Blob,
+}
+
+/// Where the outcomes of a job's tasks go, by the task's index in the job. Each index is heard of once.
+pub(super) trait Job: Send + Sync {
+    /// Takes in the framed results of the `count` tasks from `first` on.
+    fn deliver(&self, first: u64, count: u32, results: &[u8]);
+
+    /// Takes in that the `count` tasks from `first` on ended without a result.
+    fn fail(&self, first: u64, count: u32, error: &TaskError);
+
+    /// Learns how long a worker took for `count` tasks.
+    fn timed(&self, nanos: u64, count: u32);
+
+    /// Whether nobody wants the results any more, so that tasks that have not begun need not.
+    fn is_abandoned(&self) -> bool;
+}
+
+/// Consecutive tasks of one job.
+pub(super) struct Batch {
+    pub(super) job: Arc<dyn Job>,
+    pub(super) function: Arc<Function>,
+    /// The index of the first task in its job.
+    pub(super) first: u64,
+    pub(super) count: u32,
+    /// The framed arguments.
+    pub(super) args: Vec<u8>,
+    /// The descriptors of the handles in the last task's argument; the others have none.
+    pub(super) handles: Option<Arc<Blob>>,
+    /// How many workers have died of the first task.
+    pub(super) deaths: u32,
+}
+
+impl Batch {
+    /// An empty batch of `job` whose first task will have the index `first`.
+    pub(super) fn new(job: Arc<dyn Job>, function: Arc<Function>, first: u64) -> Self {
+        Self { job, function, first, count: 0, args: Vec::new(), handles: None, deaths: 0 }
+    }
+
+    /// Appends tasks for as long as `next` gives arguments and `wants` more, by the count and bytes so far.
+    ///
+    /// An argument with handles ends the batch, and so does one that cannot be encoded, which is left out.
+    pub(super) fn fill<A: Serialize>(
+        &mut self,
+        mut next: impl FnMut() -> Option<A>,
+        wants: impl Fn(u32, usize) -> bool,
+    ) -> Result<(), String> {
+        let (filled, fds) = transfer::collect(|| {
+            while wants(self.count, self.args.len())
+                && transfer::collected() == 0
+                && let Some(argument) = next()
+            {
+                frame::push(&mut self.args, |out| encode(&argument, out).map(|()| Kind::Value))?;
+                self.count += 1;
+            }
+            Ok(())
+        });
+        if !fds.is_empty() {
+            self.handles = Some(Arc::new(Blob::of_fds(fds)));
+        }
+        filled
+    }
+
+    /// Gives up the first `done` tasks; `None` where no other is left.
+    pub(super) fn after(mut self, done: u32) -> Option<Self> {
+        if done >= self.count {
+            return None;
+        }
+        if done > 0 {
+            self.args.drain(..self.args_len(done));
+            self.first += u64::from(done);
+            self.count -= done;
+            self.deaths = 0;
+        }
+        Some(self)
+    }
+
+    /// The first task alone, and the others: the second try of a task that killed a worker takes nobody with it.
+    pub(super) fn split_first(self) -> (Self, Option<Self>) {
+        let first = Self {
+            job: Arc::clone(&self.job),
+            function: Arc::clone(&self.function),
+            first: self.first,
+            count: 1,
+            args: self.args[..self.args_len(1)].to_vec(),
+            handles: self.handles.clone().filter(|_| self.count == 1),
+            deaths: self.deaths,
+        };
+        (first, self.after(1))
+    }
+
+    /// The length of the first `count` framed arguments in bytes.
+    fn args_len(&self, count: u32) -> usize {
+        let mut rest = &self.args[..];
+        frame::skip(&mut rest, count);
+        self.args.len() - rest.len()
+    }
+
+    /// All tasks of the batch end with `error`.
+    pub(super) fn fail(&self, error: &TaskError) {
+        self.job.fail(self.first, self.count, error);
+    }
+}

@@ -1,0 +1,148 @@
+//! From an iterator of arguments to batches: how many tasks go together, and how far ahead of the results.
+
+use std::sync::Arc;
+
+use mp_os::Deadline;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    batch::{Batch, Function, Job},
+    inbox::{Inbox, Sink},
+    local::Local,
+};
+use crate::{Result, TaskError};
+
+/// How long a batch should take: long beside the way there and back, short beside what a person notices.
+const BATCH_NANOS: u64 = 1_000_000;
+
+/// The most tasks and the most bytes of arguments in a batch.
+const BATCH_MAX: u64 = 1 << 14;
+const BATCH_LEN: usize = 64 << 10;
+
+/// How fast batches grow while nothing says that they take long.
+const GROWTH: u64 = 8;
+
+/// The part of the tasks that are left, divided by the number of workers, that one batch takes at most: the last batches
+/// are small, so that the workers end together.
+const SHARE: u64 = 2;
+
+/// Feeds the pool with the tasks of one job.
+pub(super) struct Feed<I, R, S>
+where
+    R: DeserializeOwned + Send + 'static,
+    S: Sink<R> + 'static,
+{
+    pub(super) local: Arc<Local>,
+    pub(super) inbox: Arc<Inbox<R, S>>,
+    function: Arc<Function>,
+    /// Whether the workers must be told to forget the function.
+    is_private: bool,
+    items: I,
+    /// How many tasks have been given to the pool.
+    given: u64,
+    is_exhausted: bool,
+    /// The number of tasks in the newest batch.
+    batch_len: u64,
+}
+
+impl<A, I, R, S> Feed<I, R, S>
+where
+    A: Serialize,
+    I: Iterator<Item = A>,
+    R: DeserializeOwned + Send + 'static,
+    S: Sink<R> + 'static,
+{
+    pub(super) fn new(
+        local: &Arc<Local>,
+        inbox: Inbox<R, S>,
+        (function, is_private): (Arc<Function>, bool),
+        items: I,
+    ) -> Self {
+        Self {
+            local: Arc::clone(local),
+            inbox: Arc::new(inbox),
+            function,
+            is_private,
+            items,
+            given: 0,
+            is_exhausted: false,
+            batch_len: 0,
+        }
+    }
+
+    /// Gives the pool what it has room for, while fewer than `window` tasks per worker are ahead of `taken`.
+    pub(super) fn feed(&mut self, taken: u64) -> Result<()> {
+        while !self.is_exhausted && self.is_in_window(taken) && self.local.has_room() {
+            let job = Arc::clone(&self.inbox) as _;
+            let mut batch = Batch::new(job, Arc::clone(&self.function), self.given);
+            self.batch_len = self.next_len();
+            let is_exhausted = &mut self.is_exhausted;
+            let items = &mut self.items;
+            let next = || {
+                let item = items.next();
+                *is_exhausted = item.is_none();
+                item
+            };
+            let filled =
+                batch.fill(next, |count, len| u64::from(count) < self.batch_len && len < BATCH_LEN);
+            self.given += u64::from(batch.count);
+            if batch.count > 0 {
+                self.local.submit(batch)?;
+            }
+            if let Err(error) = filled {
+                let error = TaskError::Unencodable(error.into());
+                self.inbox.fail(self.given, 1, &error);
+                self.given += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the pool has room for more or `enough` says so; keeps it going meanwhile.
+    pub(super) fn wait(&self, taken: u64, enough: impl Fn(&Self) -> bool) -> Result<()> {
+        let wants = || !self.is_exhausted && self.is_in_window(taken) && self.local.has_room();
+        self.local.wait_until(Deadline::never(), || enough(self) || wants()).map(drop)
+    }
+
+    /// Gives up on the tasks that are left.
+    pub(super) fn end(&mut self) {
+        self.is_exhausted = true;
+        self.given = self.inbox.due();
+    }
+
+    /// Whether every task there is has an outcome.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_exhausted && self.inbox.due() == self.given
+    }
+
+    /// How many tasks the next batch has.
+    fn next_len(&self) -> u64 {
+        if let Some(fixed) = self.local.settings.chunk_size {
+            return u64::from(fixed.get());
+        }
+        let Some(timely) = BATCH_NANOS.checked_div(self.inbox.task_nanos()) else { return 1 };
+        let workers = self.local.settings.workers as u64;
+        let left = self.items.size_hint().1.map_or(u64::MAX, |left| left as u64);
+        let share = left.div_ceil(workers.saturating_mul(SHARE));
+        timely.min(self.batch_len.saturating_mul(GROWTH)).min(share).clamp(1, BATCH_MAX)
+    }
+
+    /// Whether so few tasks are ahead of `taken` that another batch may be. Bounds the memory of lazy maps.
+    fn is_in_window(&self, taken: u64) -> bool {
+        let batches = 4 * self.local.settings.workers as u64;
+        self.given.saturating_sub(taken) < batches.saturating_mul(self.batch_len.max(1))
+    }
+}
+
+impl<I, R, S> Drop for Feed<I, R, S>
+where
+    R: DeserializeOwned + Send + 'static,
+    S: Sink<R> + 'static,
+{
+    fn drop(&mut self) {
+        self.inbox.abandon();
+        if self.is_private {
+            self.local.forget(&self.function);
+        }
+    }
+}

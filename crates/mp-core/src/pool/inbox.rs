@@ -1,0 +1,239 @@
+//! Where the outcomes of one job arrive, in the order of its tasks or in the order of their ends.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    panic::{self, AssertUnwindSafe},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    task::Waker,
+};
+
+use mp_process::decode;
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+
+use super::{
+    batch::Job,
+    frame::{self, Frame},
+    wire::Failure,
+};
+use crate::TaskError;
+
+type Outcome<R> = Result<R, TaskError>;
+
+/// What an inbox does with outcomes once they are due.
+pub(super) trait Sink<R>: Send {
+    fn accept(&mut self, outcome: Outcome<R>);
+}
+
+/// Hands them out one by one.
+impl<R: Send> Sink<R> for VecDeque<Outcome<R>> {
+    fn accept(&mut self, outcome: Outcome<R>) {
+        self.push_back(outcome);
+    }
+}
+
+/// Keeps the values until the end, and the first error instead of them.
+pub(super) struct Values<R> {
+    pub(super) values: Vec<R>,
+    pub(super) error: Option<TaskError>,
+}
+
+impl<R: Send> Sink<R> for Values<R> {
+    fn accept(&mut self, outcome: Outcome<R>) {
+        match outcome {
+            Ok(value) => self.values.push(value),
+            Err(error) if self.error.is_none() => self.error = Some(error),
+            Err(_) => {}
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Outcomes are due in the order of the tasks: early ones are kept back.
+    OfTasks,
+    /// Outcomes are due as they come.
+    OfEnds,
+}
+
+pub(super) struct Inbox<R, S> {
+    content: Mutex<Content<R, S>>,
+    /// How long a task takes: a running average, zero while unknown.
+    task_nanos: AtomicU64,
+    is_abandoned: AtomicBool,
+}
+
+pub(super) struct Content<R, S> {
+    pub(super) sink: S,
+    order: Order,
+    /// The number of outcomes that have become due.
+    pub(super) due: u64,
+    /// Outcomes that are not due yet, by the index of the first.
+    early: BTreeMap<u64, Vec<Outcome<R>>>,
+    pub(super) waker: Option<Waker>,
+}
+
+impl<R: DeserializeOwned + Send, S: Sink<R>> Inbox<R, S> {
+    pub(super) fn new(order: Order, sink: S) -> Self {
+        let content = Content { sink, order, due: 0, early: BTreeMap::new(), waker: None };
+        Self {
+            content: Mutex::new(content),
+            task_nanos: AtomicU64::new(0),
+            is_abandoned: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn with<T>(&self, look: impl FnOnce(&mut Content<R, S>) -> T) -> T {
+        look(&mut self.content.lock())
+    }
+
+    pub(super) fn due(&self) -> u64 {
+        self.with(|content| content.due)
+    }
+
+    pub(super) fn task_nanos(&self) -> u64 {
+        self.task_nanos.load(Relaxed)
+    }
+
+    /// Nobody wants the outcomes any more.
+    pub(super) fn abandon(&self) {
+        self.is_abandoned.store(true, Relaxed);
+    }
+
+    fn take_in(&self, first: u64, count: u32, outcomes: impl Iterator<Item = Outcome<R>>) {
+        let mut content = self.content.lock();
+        if content.order == Order::OfEnds || content.due == first {
+            outcomes.for_each(|outcome| content.sink.accept(outcome));
+            content.due += u64::from(count);
+            content.release_early();
+        } else {
+            content.early.insert(first, outcomes.collect());
+        }
+        let waker = content.waker.take();
+        drop(content);
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<R: Send, S: Sink<R>> Content<R, S> {
+    /// Passes on what was early and is due now.
+    fn release_early(&mut self) {
+        while let Some(outcomes) = self.early.remove(&self.due) {
+            self.due += outcomes.len() as u64;
+            outcomes.into_iter().for_each(|outcome| self.sink.accept(outcome));
+        }
+    }
+}
+
+impl<R> Inbox<R, VecDeque<Outcome<R>>> {
+    /// The next outcome that is due.
+    pub(super) fn take(&self) -> Option<Outcome<R>> {
+        self.content.lock().sink.pop_front()
+    }
+}
+
+impl<R> Inbox<R, Values<R>> {
+    /// All values, or the first error.
+    pub(super) fn take_values(&self) -> Outcome<Vec<R>> {
+        let Values { values, error } = &mut self.content.lock().sink;
+        error.take().map_or_else(|| Ok(mem::take(values)), Err)
+    }
+}
+
+impl<R: DeserializeOwned + Send, S: Sink<R>> Job for Inbox<R, S> {
+    fn deliver(&self, first: u64, count: u32, mut results: &[u8]) {
+        self.take_in(first, count, (0..count).map(|_| outcome(frame::take(&mut results))));
+    }
+
+    fn fail(&self, first: u64, count: u32, error: &TaskError) {
+        self.take_in(first, count, (0..count).map(|_| Err(error.clone())));
+    }
+
+    fn timed(&self, nanos: u64, count: u32) {
+        let newest = (nanos / u64::from(count.max(1))).max(1);
+        let average = match self.task_nanos.load(Relaxed) {
+            0 => newest,
+            average => average.midpoint(newest),
+        };
+        self.task_nanos.store(average, Relaxed);
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.is_abandoned.load(Relaxed)
+    }
+}
+
+fn outcome<R: DeserializeOwned>(frame: Option<Frame<'_>>) -> Outcome<R> {
+    match frame {
+        // A user's `Deserialize` may panic: that fails this task, not whoever happens to take in its result.
+        Some(Frame::Value(bytes)) => panic::catch_unwind(AssertUnwindSafe(|| decode(bytes)))
+            .map_err(|_| TaskError::Undecodable("its `Deserialize` panicked".into()))?
+            .map_err(|error| TaskError::Undecodable(error.to_string().into())),
+        Some(Frame::Failure(bytes)) => Err(match decode::<Failure>(bytes) {
+            Ok(failure) => failure.into(),
+            Err(error) => TaskError::Undecodable(error.to_string().into()),
+        }),
+        None => Err(TaskError::Undecodable("the worker sent fewer results than it said".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mp_process::encode;
+
+    use super::{super::frame::Kind, *};
+
+    fn framed(values: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for value in values {
+            frame::push(&mut out, |out| encode(value, out).map(|()| Kind::Value)).unwrap();
+        }
+        out
+    }
+
+    fn due(inbox: &Inbox<u8, VecDeque<Outcome<u8>>>) -> Vec<u8> {
+        std::iter::from_fn(|| inbox.take()).map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn early_outcomes_wait_for_their_turn() {
+        let inbox = Inbox::new(Order::OfTasks, VecDeque::new());
+        inbox.deliver(3, 1, &framed(&[3]));
+        inbox.deliver(1, 2, &framed(&[1, 2]));
+        assert_eq!(due(&inbox), []);
+        inbox.deliver(0, 1, &framed(&[0]));
+        assert_eq!(due(&inbox), [0, 1, 2, 3]);
+        assert_eq!(inbox.due(), 4);
+    }
+
+    #[test]
+    fn unordered_outcomes_do_not() {
+        let inbox = Inbox::new(Order::OfEnds, VecDeque::new());
+        inbox.deliver(3, 1, &framed(&[3]));
+        assert_eq!(due(&inbox), [3]);
+    }
+
+    #[test]
+    fn an_undecodable_result_fails_alone() {
+        let inbox: Inbox<u64, _> = Inbox::new(Order::OfTasks, VecDeque::new());
+        let mut results = Vec::new();
+        frame::push(&mut results, |out| {
+            out.extend_from_slice(&[0xff; 3]);
+            Ok::<_, &str>(Kind::Value)
+        })
+        .unwrap();
+        results.extend(framed(&[5]));
+        inbox.deliver(0, 2, &results);
+        assert!(matches!(inbox.take(), Some(Err(TaskError::Undecodable(_)))));
+        assert_eq!(inbox.take().unwrap().unwrap(), 5);
+    }
+
+    #[test]
+    fn the_first_error_is_the_answer() {
+        let inbox = Inbox::new(Order::OfTasks, Values { values: Vec::new(), error: None });
+        inbox.deliver(0, 1, &framed(&[1]));
+        inbox.fail(1, 2, &TaskError::Cancelled);
+        assert!(matches!(inbox.take_values(), Err::<Vec<u8>, _>(TaskError::Cancelled)));
+    }
+}

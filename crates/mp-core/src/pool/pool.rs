@@ -1,0 +1,322 @@
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use mp_os::Deadline;
+use mp_process::TaskKey;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    batch::{Batch, Blob},
+    builder::PoolBuilder,
+    feed::Feed,
+    inbox::{Inbox, Order, Sink, Values},
+    local::Local,
+    stream::Outcomes,
+    task::Task,
+};
+use crate::{Error, PoolStopped, Result, TaskError};
+
+/// A fixed number of worker processes and the tasks they run.
+///
+/// A task is a function or a closure that captures nothing, and an argument that [`serde`] can take across. Workers are
+/// replaced when they die, whatever they die of. A death fails the one task that the worker was running, with the cause
+/// ([`TaskError::WorkerDied`](crate::TaskError::WorkerDied)), or retries it where [`PoolBuilder::retries`] says so: the
+/// results of tasks before it are kept, and tasks after it run elsewhere. A panic fails its task only, and so does a result
+/// that cannot be encoded or decoded.
+///
+/// The workers end when the pool is dropped, and when the process that made it dies.
+///
+/// # Examples
+///
+/// ```
+/// use mp_core::Pool;
+///
+/// let pool = Pool::new(2)?;
+/// assert_eq!(pool.map(|n: u64| n * n, 1..=4)?, [1, 4, 9, 16]);
+///
+/// let lengths: Result<Vec<_>, _> = pool.imap(|word: String| word.len(), ["one", "three"].map(String::from))?.collect();
+/// assert_eq!(lengths?, [3, 5]);
+/// # Ok::<(), mp_core::Error>(())
+/// ```
+pub struct Pool {
+    pub(super) local: Arc<Local>,
+    /// `None` once it is joined.
+    pub(super) supervisor: Option<thread::JoinHandle<()>>,
+}
+
+impl Pool {
+    /// Starts a pool of `workers` processes.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) where `workers` is zero; an error of the operating system where
+    /// one cannot be started.
+    pub fn new(workers: usize) -> Result<Self> {
+        Self::builder().workers(workers).build()
+    }
+
+    /// A pool with retries, an initializer, another start method, ...
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::new()
+    }
+
+    /// Runs `function` on each item and returns the results in the order of the items.
+    ///
+    /// Items are taken as the workers need them, and travel in chunks whose size follows from how long a task takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Task`] with the first failure, after all tasks have ended; [`Error::Stopped`] where the pool ends first.
+    #[doc(alias = "starmap")]
+    pub fn map<A, R, I>(&self, function: fn(A) -> R, items: I) -> Result<Vec<R>>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.collect((self.local.function(TaskKey::of(function)?), false), items)
+    }
+
+    /// [`map`](Self::map) with a value that is sent once to each worker, such as a table, a queue or a lock.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map`](Self::map); an error where `shared` cannot be serialized.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mp_core::{Pool, Queue};
+    ///
+    /// let log = Queue::bounded(8)?;
+    /// Pool::new(2)?.map_with(&log, |log: &Queue<u32>, n: u32| log.put(n).unwrap(), [1, 2, 3])?;
+    /// assert_eq!(log.len(), 3);
+    /// # Ok::<(), mp_core::Error>(())
+    /// ```
+    pub fn map_with<S, A, R, I>(
+        &self,
+        shared: &S,
+        function: fn(&S, A) -> R,
+        items: I,
+    ) -> Result<Vec<R>>
+    where
+        S: Serialize + DeserializeOwned + Send + 'static,
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        let key = TaskKey::with_shared(function)?;
+        self.collect((self.local.function_with(key, Blob::of(shared)?), true), items)
+    }
+
+    fn collect<A, R, I>(&self, function: FunctionOf, items: I) -> Result<Vec<R>>
+    where
+        A: Serialize,
+        R: DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        let items = items.into_iter();
+        let values = Values { values: Vec::with_capacity(items.size_hint().0), error: None };
+        let mut feed = self.feed(function, Order::OfTasks, values, items);
+        while !feed.is_complete() {
+            let due = feed.inbox.due();
+            feed.feed(due)?;
+            feed.wait(due, |feed| feed.is_complete() || feed.inbox.due() > due)?;
+        }
+        Ok(feed.inbox.take_values()?)
+    }
+
+    fn feed<A, R, S, I>(
+        &self,
+        function: FunctionOf,
+        order: Order,
+        sink: S,
+        items: I,
+    ) -> Feed<I, R, S>
+    where
+        A: Serialize,
+        R: DeserializeOwned + Send + 'static,
+        S: Sink<R> + 'static,
+        I: Iterator<Item = A>,
+    {
+        Feed::new(&self.local, Inbox::new(order, sink), function, items)
+    }
+
+    /// Runs `function` on each item, lazily: an iterator of the outcomes in the order of the items.
+    ///
+    /// # Errors
+    ///
+    /// Where `function` is not of this executable, or the pool has ended.
+    pub fn imap<A, R, I>(&self, function: fn(A) -> R, items: I) -> Result<Outcomes<I::IntoIter, R>>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.outcomes(function, Order::OfTasks, items)
+    }
+
+    /// [`imap`](Self::imap) whose outcomes come as the tasks end.
+    ///
+    /// # Errors
+    ///
+    /// As for [`imap`](Self::imap).
+    pub fn imap_unordered<A, R, I>(
+        &self,
+        function: fn(A) -> R,
+        items: I,
+    ) -> Result<Outcomes<I::IntoIter, R>>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.outcomes(function, Order::OfEnds, items)
+    }
+
+    fn outcomes<A, R, I>(
+        &self,
+        function: fn(A) -> R,
+        order: Order,
+        items: I,
+    ) -> Result<Outcomes<I::IntoIter, R>>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.local.check_open().map_err(Error::Stopped)?;
+        let function = (self.local.function(TaskKey::of(function)?), false);
+        let mut feed = self.feed(function, order, VecDeque::new(), items.into_iter());
+        feed.feed(0)?;
+        Ok(Outcomes { feed, taken: 0 })
+    }
+
+    /// Gives the pool one task. The handle gives the result, waits for it, or cancels it.
+    ///
+    /// # Errors
+    ///
+    /// Where `function` is not of this executable, `argument` cannot be serialized, or the pool has ended.
+    #[doc(alias = "apply_async")]
+    pub fn submit<A, R>(&self, function: fn(A) -> R, argument: A) -> Result<Task<R>>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let function = self.local.function(TaskKey::of(function)?);
+        let inbox = Arc::new(Inbox::new(Order::OfEnds, VecDeque::new()));
+        let mut batch = Batch::new(Arc::clone(&inbox) as _, function, 0);
+        let mut argument = Some(argument);
+        batch
+            .fill(|| argument.take(), |count, _| count == 0)
+            .map_err(|error| TaskError::Unencodable(error.into()))?;
+        self.local.submit(batch)?;
+        Ok(Task { local: Arc::clone(&self.local), inbox, is_awaited: false })
+    }
+
+    /// Runs one task and waits for its result.
+    ///
+    /// # Errors
+    ///
+    /// As for [`submit`](Self::submit), and [`Error::Task`] where the task fails.
+    pub fn apply<A, R>(&self, function: fn(A) -> R, argument: A) -> Result<R>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+    {
+        Ok(self.submit(function, argument)?.get()?)
+    }
+
+    /// The process ids of the workers there are right now.
+    pub fn pids(&self) -> Vec<u32> {
+        self.local.pids()
+    }
+
+    /// The number of workers that the pool keeps.
+    pub fn workers(&self) -> usize {
+        self.local.settings.workers
+    }
+
+    /// Takes no more tasks; those it has are finished.
+    pub fn close(&self) {
+        self.local.close();
+    }
+
+    /// Closes the pool and waits until its tasks are finished and its workers have ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] where the pool broke down before that.
+    pub fn join(mut self) -> Result<()> {
+        self.local.close();
+        self.end(Deadline::never());
+        self.local.outcome()
+    }
+
+    /// [`join`](Self::join) for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The pool, closed, when that has passed; otherwise as for [`join`](Self::join).
+    pub fn join_timeout(self, timeout: Duration) -> Result<Result<()>, Self> {
+        self.join_until(Deadline::after(timeout))
+    }
+
+    /// [`join`](Self::join) until `deadline` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// The pool, closed, when that has passed; otherwise as for [`join`](Self::join).
+    pub fn join_deadline(self, deadline: Instant) -> Result<Result<()>, Self> {
+        self.join_until(Deadline::at(deadline))
+    }
+
+    fn join_until(mut self, deadline: Deadline) -> Result<Result<()>, Self> {
+        self.local.close();
+        if self.end(deadline) { Ok(self.local.outcome()) } else { Err(self) }
+    }
+
+    /// Kills the workers; tasks that have no result yet fail with [`TaskError::Stopped`](crate::TaskError::Stopped).
+    pub fn terminate(mut self) {
+        self.local.stop(PoolStopped::Terminated);
+        self.end(Deadline::never());
+    }
+
+    /// Waits for the end of the supervisor, which comes after that of the workers.
+    fn end(&mut self, deadline: Deadline) -> bool {
+        if !self.local.wait_over(deadline) {
+            return false;
+        }
+        // It neither panics nor has a result.
+        self.supervisor.take().map(thread::JoinHandle::join);
+        true
+    }
+}
+
+/// A function, and whether it is this job's own.
+type FunctionOf = (Arc<super::batch::Function>, bool);
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if self.supervisor.is_none() {
+            return;
+        }
+        self.local.cancel(|_| true);
+        self.local.close();
+        if !self.end(Deadline::after(self.local.settings.drop_grace)) {
+            self.local.stop(PoolStopped::Terminated);
+            self.end(Deadline::never());
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("pids", &self.pids()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,335 @@
+//! A worker as the parent sees it.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    io, mem,
+    ops::Range,
+    sync::Arc,
+};
+
+use mp_channel::{Ring, TryPushError};
+use mp_process::{Child, Connection, SendError, TaskKey};
+
+use super::{
+    batch::{Batch, Blob, Function, Job},
+    bell::Bell,
+    journal::{Journal, Salvage},
+    wire::{Control, Failure, ResultHead, TaskHead},
+    worker::{self, Setup},
+};
+use crate::{Error, Result};
+
+/// The bytes of either ring: small, so that its memory is soon warm; a larger record goes through memory of its own.
+const RING_LEN: usize = 256 << 10;
+
+/// The records of either ring.
+const RING_ITEMS: usize = 1 << 12;
+
+/// How far ahead of a worker batches are queued, in time and in number.
+///
+/// One that waits hides the way there and back; more are needed only where a batch takes less time than that way.
+const AHEAD_NANOS: u64 = 200_000;
+const AHEAD_MIN: usize = 2;
+const AHEAD_MAX: usize = 128;
+
+/// Why a batch was not sent.
+enum Refusal {
+    /// There is no room for it now.
+    Full,
+    /// The worker is dead.
+    Gone,
+    /// It cannot be sent to any worker.
+    Never(Error),
+}
+
+impl From<SendError> for Refusal {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::TimedOut => Self::Full,
+            SendError::Closed => Self::Gone,
+            error => Self::Never(error.into()),
+        }
+    }
+}
+
+impl From<TryPushError> for Refusal {
+    fn from(error: TryPushError) -> Self {
+        match error {
+            TryPushError::Full => Self::Full,
+            error => Self::Never(ring_error(error)),
+        }
+    }
+}
+
+pub(super) fn ring_error(error: impl Into<io::Error>) -> Error {
+    mp_os::Error::new("use", "ring of a pool worker", error.into()).into()
+}
+
+/// What every worker runs before its first task.
+#[derive(Debug)]
+pub(super) struct Initializer {
+    pub(super) key: TaskKey,
+    pub(super) args: Blob,
+}
+
+/// One worker process, its channels, and the batches it was given and has not finished, oldest first.
+pub(super) struct Slot {
+    pub(super) id: u64,
+    pub(super) child: Child<Result<(), Failure>>,
+    tasks: Ring,
+    results: Ring,
+    control: Connection,
+    journal: Journal,
+    assigned: VecDeque<Assigned>,
+    /// The functions it was told of.
+    defined: HashSet<u32>,
+    /// Those it need not know any more, and was not told so.
+    forgotten: Vec<u32>,
+    next_batch: u32,
+    is_closed: bool,
+    /// How long a batch takes: a running average.
+    batch_nanos: u64,
+    /// The tasks it has finished.
+    pub(super) completed: u64,
+}
+
+struct Assigned {
+    number: u32,
+    /// How many of its first tasks have been heard of.
+    done: u32,
+    batch: Batch,
+}
+
+/// Results on their way to their job.
+pub(super) struct Delivery {
+    pub(super) job: Arc<dyn Job>,
+    pub(super) first: u64,
+    pub(super) count: u32,
+    pub(super) nanos: u64,
+    /// Where the framed results stand in the buffer they were received into.
+    pub(super) range: Range<usize>,
+}
+
+/// What a dead worker leaves behind.
+pub(super) struct Remains {
+    /// The task it died of, if it ran one.
+    pub(super) fatal: Option<Batch>,
+    /// Tasks that had not begun.
+    pub(super) unstarted: Vec<Batch>,
+}
+
+impl Slot {
+    /// Starts a worker process.
+    pub(super) fn start(
+        id: u64,
+        builder: &mp_process::Builder,
+        bell: &Bell,
+        initializer: Option<&Initializer>,
+    ) -> Result<Self> {
+        let ring = || Ring::builder().items(RING_ITEMS).bytes(RING_LEN).create();
+        let (tasks, results, journal) = (ring()?, ring()?, Journal::create()?);
+        let (control, theirs) = Connection::pair()?;
+        let setup = Setup {
+            tasks: tasks.clone(),
+            results: results.clone(),
+            bell: bell.clone(),
+            journal: journal.clone(),
+            control: theirs,
+            has_initializer: initializer.is_some(),
+        };
+        let child = builder.spawn(worker::serve, setup)?;
+        if let Some(Initializer { key, args }) = initializer {
+            control.send(&Control::Initialize { key: *key, args })?;
+        }
+        Ok(Self {
+            id,
+            child,
+            tasks,
+            results,
+            control,
+            journal,
+            assigned: VecDeque::new(),
+            defined: HashSet::new(),
+            forgotten: Vec::new(),
+            next_batch: 0,
+            is_closed: false,
+            batch_nanos: 0,
+            completed: 0,
+        })
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.journal.is_ready()
+    }
+
+    /// Whether it may be given batches.
+    pub(super) fn is_open(&self) -> bool {
+        !self.is_closed
+    }
+
+    pub(super) fn assigned(&self) -> usize {
+        self.assigned.len()
+    }
+
+    /// How many more batches it should have.
+    pub(super) fn room(&self) -> usize {
+        if self.is_closed {
+            return 0;
+        }
+        let ahead =
+            AHEAD_NANOS.checked_div(self.batch_nanos).map_or(AHEAD_MIN, |ahead| ahead as usize);
+        ahead.clamp(AHEAD_MIN, AHEAD_MAX).saturating_sub(self.assigned.len())
+    }
+
+    /// Tells the worker to end once it has done what it was given.
+    pub(super) fn close(&mut self) {
+        if !mem::replace(&mut self.is_closed, true) {
+            self.tasks.close();
+        }
+    }
+
+    /// Ends the worker at once. That it is dead already is no error.
+    pub(super) fn kill(&self) {
+        drop(self.child.kill());
+    }
+
+    /// Gives the worker `batch`, or gives it back where it cannot take it in now, or is dead.
+    ///
+    /// # Errors
+    ///
+    /// The batch with why no worker can be given it.
+    pub(super) fn assign(&mut self, batch: Batch) -> Result<Option<Batch>, Box<(Batch, Error)>> {
+        match self.send(&batch) {
+            Ok(()) => {
+                self.assigned.push_back(Assigned { number: self.next_batch, done: 0, batch });
+                self.next_batch = self.next_batch.wrapping_add(1);
+                Ok(None)
+            }
+            Err(Refusal::Full) => {
+                // Its number is used up: descriptors may have been sent with it.
+                self.next_batch = self.next_batch.wrapping_add(1);
+                Ok(Some(batch))
+            }
+            Err(Refusal::Gone) => {
+                self.is_closed = true;
+                Ok(Some(batch))
+            }
+            Err(Refusal::Never(error)) => Err(Box::new((batch, error))),
+        }
+    }
+
+    /// Sends what the batch needs over the socket, and then the batch, so that the worker finds all it needs. Never
+    /// waits: the worker may be waiting for us to take in its results.
+    fn send(&mut self, batch: &Batch) -> Result<(), Refusal> {
+        let Function { id, key, shared } = &*batch.function;
+        if !self.defined.contains(id) {
+            let forget = self.forgotten.clone();
+            self.control.try_send(&Control::Define { id: *id, key: *key, shared, forget })?;
+            self.defined.insert(*id);
+            self.forgotten.clear();
+        }
+        if let Some(fds) = &batch.handles {
+            self.control.try_send(&Control::Handles { batch: self.next_batch, fds: &**fds })?;
+        }
+        let head = TaskHead {
+            function: *id,
+            batch: self.next_batch,
+            count: batch.count,
+            handles: batch.handles.is_some(),
+        };
+        Ok(self.tasks.try_push_parts(&[&head.to_bytes(), &batch.args])?)
+    }
+
+    /// No later batch runs the function `id`: the worker hears of it with the next definition.
+    pub(super) fn forget(&mut self, id: u32) {
+        if self.defined.remove(&id) {
+            self.forgotten.push(id);
+        }
+    }
+
+    /// Receives what results there are: appends them to `bytes`, and says in `deliveries` whose they are.
+    ///
+    /// # Errors
+    ///
+    /// Where the worker breaks the protocol: it must be killed, its tasks are then handled as for any death.
+    pub(super) fn collect(
+        &mut self,
+        record: &mut Vec<u8>,
+        bytes: &mut Vec<u8>,
+        deliveries: &mut Vec<Delivery>,
+        unstarted: &mut Vec<Batch>,
+    ) -> Result<()> {
+        while self.results.try_pop(record).is_ok() {
+            let (head, results) = ResultHead::split(record)
+                .ok_or_else(|| Error::protocol("a result record is too short"))?;
+            deliveries.push(self.accept(head, results, bytes)?);
+            if head.last
+                && let Some(Assigned { done, batch, .. }) = self.assigned.pop_front()
+            {
+                unstarted.extend(batch.after(done));
+            }
+        }
+        Ok(())
+    }
+
+    /// Books results of the oldest batch.
+    fn accept(
+        &mut self,
+        head: ResultHead,
+        results: &[u8],
+        bytes: &mut Vec<u8>,
+    ) -> Result<Delivery> {
+        let front = self.assigned.front_mut().filter(|front| front.number == head.batch);
+        let front = front
+            .ok_or_else(|| Error::protocol("results came of a batch that is not the oldest"))?;
+        let first = front.batch.first + u64::from(front.done);
+        front.done += head.count;
+        if front.done > front.batch.count {
+            return Err(Error::protocol("more results came than the batch has tasks"));
+        }
+        let start = bytes.len();
+        bytes.extend_from_slice(results);
+        self.completed += u64::from(head.count);
+        // Half of the average is the newest batch: it follows a change within a few.
+        self.batch_nanos = self.batch_nanos.midpoint(head.nanos).max(1);
+        Ok(Delivery {
+            job: Arc::clone(&front.batch.job),
+            first,
+            count: head.count,
+            nanos: head.nanos,
+            range: start..bytes.len(),
+        })
+    }
+
+    /// Sorts out what a dead worker leaves behind: results that it saved, the task it died of, tasks it had not begun.
+    ///
+    /// To be called when everything in its ring has been [collected](Self::collect).
+    pub(super) fn bury(&mut self, bytes: &mut Vec<u8>, deliveries: &mut Vec<Delivery>) -> Remains {
+        let (mut fatal, mut unstarted) = (None, Vec::new());
+        let salvage = self.journal.salvage();
+        let current = |slot: &Self, batch| {
+            slot.assigned.front().filter(|front| front.number == batch).map(|front| front.done)
+        };
+        if let Some(done) = current(self, salvage.batch) {
+            let Salvage { batch, first, count, results, running } = salvage;
+            if count > 0 && first == done {
+                let head = ResultHead { batch, count, last: false, nanos: self.batch_nanos };
+                deliveries.extend(self.accept(head, &results, bytes));
+            }
+            let front = self.assigned.pop_front();
+            // What ran when it died may have been saved or sent a moment before.
+            match front.and_then(|Assigned { done, batch, .. }| Some((done, batch.after(done)?))) {
+                Some((done, rest)) if running == Some(done) => {
+                    let (first, others) = rest.split_first();
+                    fatal = Some(first);
+                    unstarted.extend(others);
+                }
+                rest => unstarted.extend(rest.map(|(_, rest)| rest)),
+            }
+        }
+        unstarted.extend(
+            self.assigned.drain(..).filter_map(|Assigned { done, batch, .. }| batch.after(done)),
+        );
+        Remains { fatal, unstarted }
+    }
+}

@@ -1,0 +1,29 @@
+//! Processes, pools and queues, as users see them. Each test has a process of its own, which must leave nothing behind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::exit,
+    reason = "a test panics where it fails, and workers exit to see what comes of it"
+)]
+
+mod pool;
+mod pool_death;
+mod pool_end;
+mod process;
+mod queue;
+
+use std::time::Duration;
+
+use mp_core::{Process, StartMethod};
+
+/// All ways to start a process that work whatever this one does.
+const METHODS: [StartMethod; 2] = [StartMethod::Forkserver, StartMethod::Spawn];
+
+/// Longer than anything here takes, so that a hang is a failure.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Starts what stays for the life of a process, the fork server and the thread that watches children: no leaks.
+fn warm_up() {
+    Process::spawn(|()| (), ()).unwrap().join().unwrap();
+    mp_testkit::accept_existing();
+}

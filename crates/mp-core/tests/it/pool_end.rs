@@ -1,0 +1,223 @@
+//! How pools begin and end.
+
+use std::{
+    process,
+    time::{Duration, Instant},
+};
+
+use mp_core::{Error, Pool, PoolStopped, Process, Queue, Signal, TaskError};
+use mp_os::{Deadline, PidFd};
+use mp_testkit::{exec_child, isolated, isolated_for};
+
+use crate::{LONG, METHODS, warm_up};
+
+#[test]
+fn a_closed_pool_finishes_what_it_has() {
+    isolated(|| {
+        warm_up();
+        let pool = Pool::new(2).unwrap();
+        let tasks: Vec<_> = (0..200u32).map(|n| pool.submit(|n: u32| n, n).unwrap()).collect();
+        pool.close();
+        assert!(matches!(pool.submit(|n: u32| n, 1), Err(Error::Stopped(PoolStopped::Closed))));
+        assert!(matches!(pool.map(|n: u32| n, [1]), Err(Error::Stopped(PoolStopped::Closed))));
+        pool.join().unwrap();
+        assert!(tasks.into_iter().map(|task| task.get().unwrap()).eq(0..200));
+    });
+}
+
+#[test]
+fn join_finishes_what_died_meanwhile() {
+    isolated(|| {
+        warm_up();
+        let pool = Pool::builder().workers(2).retries(1).build().unwrap();
+        let died = Queue::bounded(8).unwrap();
+        let task = |(died, n): (Queue<u32>, u32)| {
+            if n == 5 && died.is_empty() {
+                died.put(n).unwrap();
+                process::abort();
+            }
+            n
+        };
+        let tasks: Vec<_> =
+            (0..300).map(|n| pool.submit(task, (died.clone(), n)).unwrap()).collect();
+        pool.join().unwrap();
+        assert!(tasks.into_iter().map(|task| task.get().unwrap()).eq(0..300));
+    });
+}
+
+#[test]
+fn join_has_a_deadline() {
+    isolated(|| {
+        warm_up();
+        let pool = Pool::new(1).unwrap();
+        let gate = Queue::bounded(1).unwrap();
+        let task = pool.submit(|gate: Queue<u8>| gate.get().unwrap(), gate.clone()).unwrap();
+        let pool = pool.join_timeout(Duration::from_millis(20)).unwrap_err();
+        gate.put(4).unwrap();
+        pool.join_timeout(LONG).unwrap().unwrap();
+        assert_eq!(task.get().unwrap(), 4);
+    });
+}
+
+/// Keeps a worker busy for ever.
+fn hang(started: Queue<u32>) {
+    started.put(process::id()).unwrap();
+    mp_testkit::wait_for_kill();
+}
+
+#[test]
+fn terminate_fails_what_is_left() {
+    isolated(|| {
+        warm_up();
+        let pool = Pool::new(1).unwrap();
+        let started = Queue::bounded(1).unwrap();
+        let running = pool.submit(hang, started.clone()).unwrap();
+        let waiting: Vec<_> = (0..300).map(|n| pool.submit(|n: u32| n, n).unwrap()).collect();
+        started.get().unwrap();
+        pool.terminate();
+        let error = running.get().unwrap_err();
+        assert!(matches!(error, TaskError::WorkerDied(_)), "{error}");
+        for task in waiting {
+            let error = task.get().unwrap_err();
+            assert!(matches!(error, TaskError::Stopped(PoolStopped::Terminated)), "{error}");
+        }
+    });
+}
+
+#[test]
+fn drop_is_a_bounded_stop() {
+    isolated(|| {
+        warm_up();
+        let grace = Duration::from_millis(100);
+        let pool = Pool::builder().workers(2).drop_grace(grace).build().unwrap();
+        let started = Queue::bounded(1).unwrap();
+        let task = pool.submit(hang, started.clone()).unwrap();
+        started.get().unwrap();
+        let start = Instant::now();
+        drop(pool);
+        assert!(start.elapsed() >= grace && start.elapsed() < LONG);
+        assert!(matches!(task.get(), Err(TaskError::WorkerDied(_))));
+    });
+}
+
+#[test]
+fn an_initializer_runs_in_each_worker() {
+    isolated(|| {
+        warm_up();
+        static LEVEL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        use std::sync::atomic::Ordering::Relaxed;
+        let set = |level: u32| LEVEL.store(level, Relaxed);
+        let pool = Pool::builder().workers(2).initializer(set, 7).unwrap().build().unwrap();
+        assert!(
+            pool.map(|_: u32| LEVEL.load(Relaxed), 0..50)
+                .unwrap()
+                .into_iter()
+                .all(|level| level == 7)
+        );
+        // The one that replaces another too.
+        let error = pool.apply(|()| process::abort(), ()).unwrap_err();
+        assert!(matches!(error, Error::Task(TaskError::WorkerDied(_))), "{error}");
+        assert!(
+            pool.map(|_: u32| LEVEL.load(Relaxed), 0..50)
+                .unwrap()
+                .into_iter()
+                .all(|level| level == 7)
+        );
+    });
+}
+
+#[test]
+fn an_initializer_that_fails_is_an_error_and_no_storm() {
+    isolated(|| {
+        warm_up();
+        let starts = Queue::bounded(1_000).unwrap();
+        let panics: fn(Queue<u32>) = |starts| {
+            starts.put(process::id()).unwrap();
+            panic!("no database")
+        };
+        let dies: fn(Queue<u32>) = |starts| {
+            starts.put(process::id()).unwrap();
+            process::abort()
+        };
+        for (initializer, cause) in [(panics, "no database"), (dies, "SIGABRT")] {
+            let builder =
+                Pool::builder().workers(3).initializer(initializer, starts.clone()).unwrap();
+            let error = builder.build().unwrap_err();
+            assert!(matches!(error, Error::Stopped(PoolStopped::Broken(_))), "{error}");
+            assert!(error.to_string().contains(cause), "{error}");
+            assert!(starts.len() <= 30, "{} starts", starts.len());
+        }
+    });
+}
+
+#[test]
+fn two_hundred_workers_leave_nothing() {
+    isolated_for(2 * LONG, || {
+        warm_up();
+        let pool = Pool::new(200).unwrap();
+        assert!(pool.map(|n: u32| n, 0..2_000).unwrap().into_iter().eq(0..2_000));
+        assert_eq!(pool.pids().len(), 200);
+        pool.join().unwrap();
+    });
+}
+
+#[test]
+fn workers_go_with_a_parent_that_is_killed() {
+    isolated(|| {
+        mp_testkit::expect_orphans();
+        warm_up();
+        for method in METHODS {
+            let pids = Queue::bounded(64).unwrap();
+            // A pool in a process of its own, whose workers have children too.
+            let parent = |(method, pids): (bool, Queue<u32>)| {
+                let method = METHODS[usize::from(method)];
+                let pool = Pool::builder().workers(3).start_method(method).build().unwrap();
+                let task = |pids: Queue<u32>| {
+                    let child = Process::spawn(hang, pids.clone()).unwrap();
+                    pids.put(process::id()).unwrap();
+                    child.join().unwrap();
+                };
+                let tasks: Vec<_> =
+                    (0..3).map(|_| pool.submit(task, pids.clone()).unwrap()).collect();
+                tasks.into_iter().for_each(|task| task.get().unwrap());
+            };
+            let parent = Process::spawn(parent, (method == METHODS[1], pids.clone())).unwrap();
+            let family: Vec<_> =
+                (0..6).map(|_| PidFd::open(pids.get_timeout(LONG).unwrap()).unwrap()).collect();
+            parent.kill().unwrap();
+            parent.join().unwrap_err();
+            let second = Deadline::after(Duration::from_secs(1));
+            for process in family {
+                assert!(
+                    process.wait_exit(second).unwrap(),
+                    "alive a second after its parent's death"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_pool_works_in_a_process_without_a_harness() {
+    isolated(|| {
+        mp_testkit::expect_orphans();
+        let role = |_: Vec<String>| {
+            i32::from(Pool::new(2).unwrap().map(|n: u8| n, 0..9).unwrap().len() == 9)
+        };
+        assert_eq!(exec_child(role, &[]).wait().code(), Some(1));
+    });
+}
+
+#[test]
+fn idle_workers_that_die_are_replaced() {
+    isolated(|| {
+        warm_up();
+        let pool = Pool::new(1).unwrap();
+        for _ in 0..20 {
+            let worker = PidFd::open(pool.pids()[0]).unwrap();
+            worker.send_signal(Signal::KILL.as_raw()).unwrap();
+            assert!(worker.wait_exit(Deadline::after(LONG)).unwrap());
+            assert_eq!(pool.apply(|n: u8| n, 3).unwrap(), 3);
+        }
+    });
+}
