@@ -1,7 +1,8 @@
 //! Who locks a file: `/proc/locks` and `/proc/PID/fdinfo`.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     path::Path,
 };
@@ -92,8 +93,9 @@ impl Holder {
 
 /// `/proc/locks`—Every lock of any kind on `file`: those held, and those waited for.
 ///
-/// A picture of a moment: by the time you look at it, it may have changed. Locks of processes in other PID namespaces are not
-/// in it. Finding the process of an [`Ofd`](crate::Ofd) lock takes a look at each process.
+/// A picture of a moment: by the time you look at it, it may have changed. Where the table of the whole machine is longer
+/// than a page (some seventy locks) and changes all the time, it can show a lock twice or leave one out. Locks of processes
+/// in other PID namespaces are not in it. Finding the process of an [`Ofd`](crate::Ofd) lock takes a look at each process.
 ///
 /// # Errors
 ///
@@ -103,12 +105,38 @@ pub fn holders(file: impl AsFd) -> Result<Vec<Holder>> {
     let fd = file.as_fd();
     let failed = |error| Error::new("find who locks", describe(fd), error);
     let file = FileId::of(fd).map_err(failed)?;
-    let table = fs::read_to_string("/proc/locks").map_err(failed)?;
-    let mut holders: Vec<_> = on_file(&table, file).collect();
+    let mut holders = read_stable(file).map_err(failed)?;
     for holder in holders.iter_mut().filter(|holder| holder.pid.is_none()) {
         holder.pid = find_process(fd, file, holder).map_err(failed)?;
     }
     Ok(holders)
+}
+
+/// How often to read the table of a machine whose locks change all the time.
+const MOST_READS: usize = 10;
+
+/// The locks on `file` as two readings in a row tell them.
+///
+/// The kernel writes a page at a time, and between two pages it counts on from where it was: what was locked and unlocked
+/// meanwhile moves all that follows.
+fn read_stable(file: FileId) -> io::Result<Vec<Holder>> {
+    let read = || Ok::<_, io::Error>(on_file(&read_table()?, file).collect());
+    let mut last: Vec<_> = read()?;
+    for _ in 1..MOST_READS {
+        let next = read()?;
+        if next == last {
+            break;
+        }
+        last = next;
+    }
+    Ok(last)
+}
+
+/// `/proc/locks`, in as few system calls as the kernel allows.
+fn read_table() -> io::Result<String> {
+    let mut table = Vec::with_capacity(1 << 16);
+    fs::File::open("/proc/locks")?.read_to_end(&mut table)?;
+    Ok(String::from_utf8_lossy(&table).into_owned())
 }
 
 /// The locks of the open file of `fd`, if they are of a kind that open files have.

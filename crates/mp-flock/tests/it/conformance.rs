@@ -362,6 +362,18 @@ fn a_forked_childs_guard_does_not_unlock<B: Kind>() {
     assert!(free(B::exclusive(), file.path()));
 }
 
+/// Unlocking, other than dropping, is for the owner to say: and a forked child is an owner too, where it shares the lock.
+fn a_forked_child_may_unlock_what_it_shares<B: Kind>() {
+    let file = NamedTempFile::new().unwrap();
+    let mut lock = Some(B::exclusive().lock(open(file.path())).unwrap());
+    let child = fork_child(|| {
+        lock.take().unwrap().unlock().unwrap();
+        0
+    });
+    assert!(child.wait().success());
+    assert_eq!(free(B::exclusive(), file.path()), B::FORK_SHARES);
+}
+
 /// The parent dies, its child lives: an inherited lock lives on, a POSIX lock does not; when the child is killed, it goes.
 fn an_inherited_lock_outlives_its_taker<B: Kind>() {
     let file = NamedTempFile::new().unwrap();
@@ -417,7 +429,8 @@ macro_rules! conformance {
                 a_killed_holders_lock_is_free a_killed_holder_wakes_the_waiters a_killed_waiter_is_in_nobodys_way
                 a_signal_handler_does_not_end_the_wait upgrade_and_downgrade
                 a_failed_upgrade_leaves_the_shared_lock who_wins_when_two_upgrade what_a_forked_child_has
-                a_forked_childs_guard_does_not_unlock an_inherited_lock_outlives_its_taker mutual_exclusion);
+                a_forked_childs_guard_does_not_unlock a_forked_child_may_unlock_what_it_shares
+                an_inherited_lock_outlives_its_taker mutual_exclusion);
         }
     };
     (@ $kind:ty: $($test:ident)+) => {$(

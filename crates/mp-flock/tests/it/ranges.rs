@@ -1,6 +1,6 @@
 //! Byte ranges: the same tests for the two kinds that have them.
 
-use mp_flock::{ByteRange, Mode, Ofd, Posix, RangeBackend, Request};
+use mp_flock::{ByteRange, Mode, Ofd, Posix, RangeBackend, Request, holders};
 use mp_testkit::{fork_child, isolated};
 use tempfile::NamedTempFile;
 
@@ -78,6 +78,59 @@ fn the_holder_of_a_range_is_told<B: RangeBackend>(exclusive: Request<B>, shared:
     assert!(child.wait().success());
 }
 
+/// Who waits for bytes that are all unlocked gets them, though the rest of the lock is held on.
+fn unlocking_a_part_wakes_who_waits_for_it<B: RangeBackend>(exclusive: Request<B>) {
+    let file = NamedTempFile::new().unwrap();
+    let mine = file.reopen().unwrap();
+    let _wide = exclusive.range(0..10).unwrap().lock(&mine).unwrap();
+    let waiter = fork_child(|| {
+        let theirs = file.reopen().unwrap();
+        drop(exclusive.range(2..6).unwrap().lock(&theirs).unwrap());
+        0
+    });
+    while !holders(&mine).unwrap().iter().any(|holder| holder.is_waiting()) {
+        std::thread::yield_now();
+    }
+    // The same owner has each byte once: locking and unlocking a part of it unlocks that part.
+    exclusive.range(2..6).unwrap().lock(&mine).unwrap().unlock().unwrap();
+    assert!(waiter.wait().success());
+    assert!(!free(exclusive.range(0..1).unwrap(), &file));
+}
+
+/// Every two steps of locking, converting and unlocking among four bytes, against what they should add up to.
+fn every_pair_of_steps_adds_up<B: RangeBackend>(exclusive: Request<B>, shared: Request<B>) {
+    // Before, at the beginning of, inside, at the end of and around each other.
+    const RANGES: [(u64, u64); 6] = [(0, 1), (0, 2), (0, 4), (1, 2), (1, 3), (2, 4)];
+    let steps: Vec<_> = [Some(Mode::Exclusive), Some(Mode::Shared), None]
+        .into_iter()
+        .flat_map(|mode| RANGES.map(|range| (mode, range)))
+        .collect();
+    let file = NamedTempFile::new().unwrap();
+    for first in &steps {
+        for second in &steps {
+            let mine = file.reopen().unwrap();
+            let mut expected = [None; 4];
+            for &(mode, (start, end)) in [first, second] {
+                let request = if mode == Some(Mode::Shared) { shared } else { exclusive };
+                let guard = request.range(start..end).unwrap().lock(&mine).unwrap();
+                match mode {
+                    Some(_) => _ = guard.into_locked(),
+                    None => drop(guard),
+                }
+                (start..end).for_each(|byte| expected[usize::try_from(byte).unwrap()] = mode);
+            }
+            let mut found = [None; 4];
+            for holder in holders(&mine).unwrap() {
+                let last = holder.range().last().unwrap();
+                for byte in holder.range().start()..=last {
+                    assert_eq!(found[usize::try_from(byte).unwrap()].replace(holder.mode()), None);
+                }
+            }
+            assert_eq!(found, expected, "{first:?}, then {second:?}");
+        }
+    }
+}
+
 macro_rules! conformance {
     ($backend:ident, $kind:ident) => {
         mod $backend {
@@ -104,6 +157,18 @@ macro_rules! conformance {
             fn part_of_a_lock_can_be_downgraded() {
                 isolated(|| {
                     super::part_of_a_lock_can_be_downgraded($kind::exclusive(), $kind::shared())
+                });
+            }
+
+            #[test]
+            fn unlocking_a_part_wakes_who_waits_for_it() {
+                isolated(|| super::unlocking_a_part_wakes_who_waits_for_it($kind::exclusive()));
+            }
+
+            #[test]
+            fn every_pair_of_steps_adds_up() {
+                isolated(|| {
+                    super::every_pair_of_steps_adds_up($kind::exclusive(), $kind::shared())
                 });
             }
 

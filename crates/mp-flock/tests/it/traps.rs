@@ -75,6 +75,36 @@ fn two_opens_of_one_process_exclude_each_other_but_for_posix() {
     });
 }
 
+/// Threads that each open the file: one of each kind excludes the others of the two lists.
+#[test]
+fn threads_that_open_the_file_exclude_each_other() {
+    isolated(|| {
+        for by_range in [false, true] {
+            let file = NamedTempFile::new().unwrap();
+            let (inside, count) = (AtomicI32::new(0), AtomicI32::new(0));
+            let critical = || {
+                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two at a time");
+                count.fetch_add(1, Ordering::SeqCst);
+                inside.fetch_sub(1, Ordering::SeqCst);
+            };
+            let work = || {
+                let mine = file.reopen().unwrap();
+                for _ in 0..200 {
+                    if by_range {
+                        let _lock = Ofd::exclusive().range(7..9).unwrap().lock(&mine).unwrap();
+                        critical();
+                    } else {
+                        let _lock = Flock::exclusive().lock(&mine).unwrap();
+                        critical();
+                    }
+                }
+            };
+            std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(work))));
+            assert_eq!(count.into_inner(), 800);
+        }
+    });
+}
+
 #[test]
 fn a_duplicate_shares_the_lock_of_an_open_file() {
     isolated(|| {

@@ -36,6 +36,21 @@ fn any_number_share_a_signal() {
     });
 }
 
+/// To a thread, or to a process of one thread: it has been handled when `send` returns.
+#[test]
+fn a_signal_to_oneself_is_handled_at_once() {
+    mp_testkit::isolated(|| {
+        let child = mp_testkit::fork_child(|| {
+            let flag = Flag::register(Signal::USR1).unwrap();
+            send(std::process::id(), Signal::USR1).unwrap();
+            let by_process = flag.take();
+            raise(Signal::USR1);
+            i32::from(!(by_process && flag.take()))
+        });
+        assert_eq!(child.wait().code(), Some(0));
+    });
+}
+
 #[test]
 fn the_last_one_dropped_restores_what_the_signal_did() {
     mp_testkit::isolated(|| {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod block;
+mod cause;
 mod disposition;
 mod handler;
 mod interop;

@@ -246,3 +246,22 @@ fn low_numbers_come_first() {
         }
     });
 }
+
+/// Two threads wait for the same signal of their process: one gets it, the other waits on.
+#[test]
+fn one_signal_ends_one_wait() {
+    mp_testkit::isolated(|| {
+        let child = mp_testkit::fork_child(|| {
+            let _block = Block::new(Signal::USR1).unwrap();
+            let outcomes = thread::scope(|scope| {
+                let wait = || Block::new(Signal::USR1)?.wait_timeout(Duration::from_millis(80));
+                let waiters = [0; 2].map(|_| scope.spawn(wait));
+                send(std::process::id(), Signal::USR1).unwrap();
+                waiters.map(|waiter| waiter.join().unwrap())
+            });
+            let received = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+            i32::from(received != 1)
+        });
+        assert!(child.wait().success());
+    });
+}

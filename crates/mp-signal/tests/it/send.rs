@@ -4,7 +4,7 @@ use std::{
     process::{Child, Command},
 };
 
-use mp_signal::{PidFd, Signal, Target, exists, queue, send};
+use mp_signal::{Block, PidFd, Signal, Target, exists, queue, send};
 
 fn sleeper() -> Child {
     Command::new("sleep").arg("600").process_group(0).spawn().unwrap()
@@ -49,6 +49,59 @@ fn queued_signals_reach_a_process_and_a_pidfd() {
         let child = sleeper();
         queue(&PidFd::open(child.id()).unwrap(), Signal::ABRT, 1).unwrap();
         assert_eq!(ended_by(child), Some(Signal::ABRT));
+    });
+}
+
+#[test]
+fn every_process_of_a_group_gets_it_and_no_other() {
+    mp_testkit::isolated(|| {
+        let leader = sleeper();
+        let group = i32::try_from(leader.id()).unwrap();
+        let mut member = Command::new("sleep");
+        let member = member.arg("600").process_group(group).spawn().unwrap();
+        let outsider = sleeper();
+        send(Target::Group(leader.id()), Signal::USR2).unwrap();
+        assert_eq!(ended_by(leader), Some(Signal::USR2));
+        assert_eq!(ended_by(member), Some(Signal::USR2));
+        // The next one it gets is the first one.
+        send(&outsider, Signal::TERM).unwrap();
+        assert_eq!(ended_by(outsider), Some(Signal::TERM));
+    });
+}
+
+#[test]
+fn a_threads_signal_is_taken_by_no_other_thread() {
+    mp_testkit::isolated(|| {
+        let signals = [Signal::rt(0).unwrap(), Signal::USR1];
+        let (tell, targets) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    let tell = tell.clone();
+                    scope.spawn(move || {
+                        let block = Block::new(signals).unwrap();
+                        tell.send(Target::this_thread()).unwrap();
+                        let first = block.wait().unwrap();
+                        (block.wait().unwrap().signal(), first.value().unwrap().as_i32())
+                    })
+                })
+                .collect();
+            let targets: Vec<_> = targets.iter().take(4).collect();
+            for (number, &target) in (0..).zip(&targets) {
+                queue(target, signals[1], number).unwrap();
+            }
+            for &target in &targets {
+                send(target, signals[0]).unwrap();
+            }
+            let mut values: Vec<_> = threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .inspect(|(second, _)| assert_eq!(*second, signals[0]))
+                .map(|(_, value)| value)
+                .collect();
+            values.sort_unstable();
+            assert_eq!(values, [0, 1, 2, 3], "each got one of each");
+        });
     });
 }
 
