@@ -15,7 +15,7 @@ use mp_os::{Error, Result};
 use mp_shm::{Segment, SparseSegment};
 use std::{fs::File, io, os::unix::fs::MetadataExt};
 
-use crate::{error::damaged, layout::Shape, position::Position};
+use crate::{error::damaged, layout::Shape, position::Position, sys};
 
 /// The part of the file that keeps its memory.
 pub(crate) const WINDOW: u64 = 16 << 20;
@@ -124,8 +124,10 @@ impl Outside {
         Ok(())
     }
 
-    pub(crate) fn read(&self, place: Place, bytes: &mut [u8]) -> Result<()> {
-        self.file.read_at(place.offset, bytes)
+    /// Appends the contents of a record to `bytes`, which has the capacity.
+    pub(crate) fn read(&self, place: Place, bytes: &mut Vec<u8>) -> Result<()> {
+        sys::read_at(&self.file, place.offset, place.len as usize, bytes)
+            .map_err(|error| Error::new("read", "a large record of a ring", error))
     }
 
     /// Whether the file has as much memory as a record in `place` takes.

@@ -145,9 +145,8 @@ impl Inner {
             self.outside.check_written(place)?;
             return Ok(Taken::Grow(end));
         }
-        // What the vector holds is written over anyway: no need to clear it first.
-        bytes.resize(end, 0);
-        self.outside.read(place, &mut bytes[start..])?;
+        bytes.truncate(start);
+        self.outside.read(place, bytes)?;
         Ok(Taken::Large(place))
     }
 

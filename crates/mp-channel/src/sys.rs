@@ -1,15 +1,21 @@
-//! The header of a ring as atomics.
+//! The header of a ring as atomics, and reading into memory that need not be cleared first.
 //!
 //! # Safety
 //!
-//! The one cast gives references to atomics only, which tolerate whatever other processes do to their memory.
+//! The one cast gives references to atomics only, which tolerate whatever other processes do to their memory. The one call
+//! writes into the spare capacity of a vector.
 
-#![allow(unsafe_code, reason = "atomics in mapped memory")]
+#![allow(unsafe_code, reason = "atomics in mapped memory, and a system call")]
 
-use std::ptr::NonNull;
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd},
+    ptr::NonNull,
+};
 
-use mp_os::{Error, Result};
+use mp_os::{Error, Result, cvt, retry};
 use mp_shm::Segment;
+use nix::libc;
 
 use crate::layout::Header;
 
@@ -42,5 +48,32 @@ impl Memory {
         // SAFETY: `new` checked the length and the alignment, any bytes are valid atomics, and the mapping lives as long as
         // `self.segment`.
         unsafe { self.header.as_ref() }
+    }
+}
+
+/// `pread(2)`—Appends the `len` bytes of `file` from `offset` to `bytes`, which has the capacity.
+pub(crate) fn read_at(
+    file: impl AsFd,
+    offset: u64,
+    len: usize,
+    bytes: &mut Vec<u8>,
+) -> io::Result<()> {
+    let start = bytes.len();
+    loop {
+        let done = bytes.len() - start;
+        let rest = (len - done).min(bytes.capacity() - bytes.len());
+        if rest == 0 {
+            return if done == len { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) };
+        }
+        let at = libc::off_t::try_from(offset + done as u64).map_err(io::Error::other)?;
+        let to = bytes.spare_capacity_mut().as_mut_ptr().cast::<libc::c_void>();
+        let fd = file.as_fd().as_raw_fd();
+        // SAFETY: `to` is the spare capacity, which is at least `rest` bytes.
+        let read = retry(|| cvt(unsafe { libc::pread(fd, to, rest, at) }))?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // SAFETY: the call has initialized so many bytes beyond the old length.
+        unsafe { bytes.set_len(bytes.len() + read.unsigned_abs()) };
     }
 }

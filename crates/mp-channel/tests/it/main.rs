@@ -4,6 +4,8 @@
 
 mod accounting;
 mod conformance;
+mod hostile;
 mod kill;
+mod sweep;
 #[cfg(feature = "serde")]
 mod transfer;

@@ -91,7 +91,9 @@ fn waiters_die() {
         let killed = [0; 3].map(|_| shared.waiter());
         shared.until_waiting();
         let last = shared.waiter();
-        killed.map(|child| child.kill());
+        for child in killed {
+            child.kill();
+        }
         drop(guard);
         assert_eq!(last.wait().code(), Some(0));
     });

@@ -1,0 +1,215 @@
+//! A kill at every instruction of an operation: what was committed is there, what was not leaves no trace, nobody is stuck.
+
+use std::time::Duration;
+
+use mp_channel::{Batch, PopTimeoutError, Ring, TryPopError, TryPushError};
+use mp_testkit::{Point, isolated_for, sweep, sweep_sample};
+
+use crate::accounting::{check, record};
+
+const LIMIT: Duration = Duration::from_secs(300);
+/// Far more than any slice.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A record that is too long for the inside of a small ring.
+const LARGE: usize = 3000;
+/// A record that is too long for the window beside it.
+const HUGE: usize = (16 << 20) + 5;
+
+/// Numbers and lengths of records.
+type Records = &'static [(u64, usize)];
+
+/// A small ring, at `start` bytes from its beginning, that holds `records`.
+fn ring(start: usize, records: Records) -> Ring {
+    let ring = Ring::builder().items(8).bytes(4096).create().unwrap();
+    let mut popped = Vec::new();
+    let mut at = 0;
+    while at < start {
+        // 8 bytes are the word before each record.
+        let len = (start - at - 8).min(1000);
+        ring.push(&vec![0; len]).unwrap();
+        ring.pop(&mut popped).unwrap();
+        at += 8 + len;
+    }
+    for &(number, len) in records {
+        ring.push(&record(0, number, len)).unwrap();
+    }
+    ring
+}
+
+/// The numbers of what is in the ring, checked, and that one more record goes through it.
+fn survivors(ring: &Ring, point: Point) -> Vec<u64> {
+    let (mut numbers, mut popped) = (Vec::new(), Vec::new());
+    let mut pop = || match ring.pop_timeout(&mut popped, SOON) {
+        Ok(()) => numbers.push(check(&popped).1),
+        Err(error) => panic!("{point:?}: {error}"),
+    };
+    if ring.is_full() {
+        pop();
+    }
+    if let Err(error) = ring.push_timeout(&record(0, 99, 50), SOON) {
+        panic!("{point:?}: {error}");
+    }
+    while !ring.is_empty() {
+        pop();
+    }
+    assert!(matches!(ring.try_pop(&mut popped), Err(TryPopError::Empty)));
+    assert_eq!(numbers.pop(), Some(99), "{point:?}");
+    numbers
+}
+
+/// Sweeps `operation` on a ring that holds `before`, and holds `after` once it is committed, or nothing in between.
+fn kill(
+    name: &str,
+    start: usize,
+    before: Records,
+    after: &[u64],
+    operation: impl Fn(&Ring) + Copy,
+) {
+    let numbers: Vec<u64> = before.iter().map(|&(number, _)| number).collect();
+    let (mut undone, mut done) = (0, 0);
+    let oracle = |ring: Ring, point: Point| {
+        let found = survivors(&ring, point);
+        if found == after {
+            done += 1;
+        } else {
+            assert!(found == numbers && !point.complete, "{name}, {point:?}: {found:?}");
+            undone += 1;
+        }
+    };
+    let setup = || ring(start, before);
+    let report = if cfg!(debug_assertions) {
+        sweep_sample(40, setup, operation, oracle)
+    } else {
+        sweep(setup, operation, oracle)
+    };
+    println!(
+        "{name}: {} kill points, {undone} before the commit, {done} after, 0 failures",
+        report.points
+    );
+    assert!(done > 0);
+}
+
+fn push(ring: &Ring, number: u64, len: usize) {
+    ring.push(&record(0, number, len)).unwrap();
+}
+
+fn pop(ring: &Ring, number: u64) {
+    let mut popped = Vec::with_capacity(100);
+    ring.pop(&mut popped).unwrap();
+    assert_eq!(check(&popped).1, number);
+}
+
+#[test]
+fn pushes() {
+    isolated_for(LIMIT, || {
+        let two: Records = &[(1, 20), (2, 33)];
+        kill("push", 0, two, &[1, 2, 3], |ring| push(ring, 3, 60));
+        kill("push around the end", 4000, two, &[1, 2, 3], |ring| push(ring, 3, 60));
+        kill("push into an empty ring", 800, &[], &[3], |ring| push(ring, 3, 12));
+        kill("push of many", 4000, two, &[1, 2, 3, 4, 5], |ring| {
+            let records = [3, 4, 5].map(|number| record(0, number, 30));
+            assert_eq!(ring.push_many(records.iter().map(Vec::as_slice)).unwrap(), 3);
+        });
+        let full: Records = &[(1, 12), (2, 12), (3, 12), (4, 12), (5, 12), (6, 12), (7, 12)];
+        kill("push of the last", 0, full, &[1, 2, 3, 4, 5, 6, 7, 8], |ring| push(ring, 8, 12));
+    });
+}
+
+#[test]
+fn pops() {
+    isolated_for(LIMIT, || {
+        let three: Records = &[(1, 20), (2, 33), (3, 60)];
+        kill("pop", 0, three, &[2, 3], |ring| pop(ring, 1));
+        kill("pop around the end", 4080, three, &[2, 3], |ring| pop(ring, 1));
+        kill("pop of the last", 160, &[(1, 60)], &[], |ring| pop(ring, 1));
+        kill("pop of many", 4000, three, &[3], |ring| {
+            let mut batch = Batch::new();
+            let mut count = 0;
+            while count < 2 {
+                count += ring.pop_many(2 - count, &mut batch).unwrap();
+            }
+        });
+    });
+}
+
+#[test]
+fn refusals() {
+    isolated_for(LIMIT, || {
+        kill("pop from an empty ring", 160, &[], &[], |ring| {
+            assert!(matches!(ring.try_pop(&mut Vec::new()), Err(TryPopError::Empty)));
+        });
+        let large: Records = &[(1, 1000), (2, 1000), (3, 1000), (4, 900)];
+        kill("push without room", 0, large, &[1, 2, 3, 4], |ring| {
+            let error = ring.try_push(&[0; 1000]);
+            assert!(matches!(error, Err(TryPushError::Full)));
+        });
+    });
+}
+
+#[test]
+fn outside() {
+    isolated_for(LIMIT, || {
+        let mixed: Records = &[(1, 20), (2, LARGE)];
+        let large = record(0, 3, LARGE + 1);
+        kill("push outside", 0, mixed, &[1, 2, 3], |ring| ring.push(&large).unwrap());
+        let mixed: Records = &[(1, LARGE), (2, 20), (3, LARGE)];
+        kill("pop from outside", 4080, mixed, &[2, 3], |ring| {
+            ring.pop(&mut Vec::with_capacity(LARGE)).unwrap();
+        });
+    });
+}
+
+/// Few points: each moves 16 MiB several times.
+#[test]
+fn outside_the_window() {
+    isolated_for(LIMIT, || {
+        let setup = || ring(0, &[(1, 20)]);
+        let huge = record(0, 2, HUGE);
+        sweep_sample(
+            12,
+            setup,
+            |ring| ring.push(&huge).unwrap(),
+            |ring, point| {
+                let found = survivors(&ring, point);
+                assert!(found == [1, 2] || found == [1] && !point.complete, "{point:?}: {found:?}");
+            },
+        );
+        let setup = || ring(0, &[(1, HUGE), (2, 20)]);
+        let pop = |ring: &Ring| ring.pop(&mut Vec::with_capacity(HUGE)).unwrap();
+        sweep_sample(12, setup, pop, |ring, point| {
+            let found = survivors(&ring, point);
+            assert!(found == [2] || found == [1, 2] && !point.complete, "{point:?}: {found:?}");
+            // Whoever was killed after the commit has not given the memory back; the next one has.
+            let (_, file) = ring.parts();
+            let file = std::fs::File::from(file.try_clone_fd().unwrap());
+            let blocks = std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap());
+            assert!(blocks * 512 < 1 << 20, "{point:?}: {blocks} blocks left");
+        });
+    });
+}
+
+#[test]
+fn closing() {
+    isolated_for(LIMIT, || {
+        let mut closed = 0;
+        let setup = || ring(0, &[(1, 20)]);
+        let report = sweep_sample(
+            if cfg!(debug_assertions) { 40 } else { 10_000 },
+            setup,
+            Ring::close,
+            |ring, point| {
+                let mut popped = Vec::new();
+                ring.pop_timeout(&mut popped, SOON).unwrap();
+                let rest = ring.pop_timeout(&mut popped, Duration::ZERO);
+                if ring.is_closed() {
+                    assert!(matches!(rest, Err(PopTimeoutError::Closed)), "{point:?}");
+                    closed += 1;
+                } else {
+                    assert!(matches!(rest, Err(PopTimeoutError::TimedOut)) && !point.complete);
+                }
+            },
+        );
+        println!("close: {} kill points, {closed} after it, 0 failures", report.points);
+    });
+}
