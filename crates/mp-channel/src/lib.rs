@@ -1,15 +1,44 @@
 //! A bounded queue of byte records in shared memory: any number of producers and consumers, any of which may be killed.
 //!
 //! ```
-//! use mp_channel::Ring;
+//! use mp_channel::{PopError, Ring};
 //!
 //! let ring = Ring::builder().items(100).create()?;
-//! ring.push(b"a record").unwrap();
-//! let mut record = Vec::new();
-//! ring.pop(&mut record).unwrap();
+//! ring.push(b"a record")?;
+//! ring.push_parts(&[b"header", b" and payload"])?;
+//! ring.close();
+//!
+//! let mut record = Vec::new(); // its memory is used again
+//! ring.pop(&mut record)?;
 //! assert_eq!(record, b"a record");
-//! # Ok::<(), mp_channel::Error>(())
+//! ring.pop(&mut record)?;
+//! assert_eq!(record, b"header and payload");
+//! assert!(matches!(ring.pop(&mut record), Err(PopError::Closed)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Ring`], [`RingBuilder`] | the queue; clones share it, and with the feature `serde` it travels to other processes |
+//! | [`Batch`] | records that were taken out together |
+//! | [`PushError`], [`TryPushError`], [`PushTimeoutError`], [`PushManyError`] | why a record did not go in |
+//! | [`PopError`], [`TryPopError`], [`PopTimeoutError`] | why none came out |
+//!
+//! **When somebody is killed.** A producer: the record is in the ring if the push had committed, and has left no trace if
+//! not. A consumer: the record is still there for others if the pop had not committed, and is lost with it if it had (ask
+//! for an answer where that matters). Either one while it waits or has just been woken: another is woken in its place, at
+//! the latest after 25 ms. A process that is *stopped* in the middle of a push holds up other producers, and in the middle
+//! of a pop other consumers: nothing is ever taken from the living, and every wait has a deadline form.
+//!
+//! **How large.** A ring has a bound in items, which is exact, and a length in bytes, of which each record takes its own
+//! length rounded up to 8 and 8 more. Records longer than a quarter of it lie in a sparse file beside the ring: up to 16 MiB
+//! of them in memory that is used again and again, a longer one alone.
+//!
+//! What this crate does *not* do: types (`mp_core::Queue<T>` does), redelivery of what died with a consumer, priorities,
+//! use across PID namespaces, where thread numbers differ and which [`Ring::attach`] refuses. Differences from
+//! `std::sync::mpsc`: between processes; any number of consumers; nobody is told that the last peer has gone, close it.
+//! Differences from Python's `multiprocessing.Queue`: a record is visible when `push` returns, there is no feeder thread.
+
 #![deny(unsafe_code)]
 
 mod batch;
