@@ -29,6 +29,7 @@ for_both! {
     a_timed_recv_gets_what_comes_meanwhile,
     a_timed_send_gets_the_room_that_comes_meanwhile,
     every_waiter_is_served,
+    the_longest_waiter_is_served_first,
     a_signal_does_not_end_a_wait,
     spsc,
     mpmc,
@@ -208,6 +209,32 @@ fn every_waiter_is_served(backend: &dyn Backend) {
     (0..3).for_each(|n| queue.send(&text(n)).unwrap());
     assert!(waiters.into_iter().all(|child| child.wait().success()));
     assert_eq!(queue.len(), 0);
+}
+
+fn the_longest_waiter_is_served_first(backend: &dyn Backend) {
+    let queue = backend.fresh();
+    let waiters: Vec<_> = (0..3)
+        .map(|n| {
+            let child = fork_child(|| i32::from(queue.recv().unwrap() != text(n)));
+            wait_asleep(child.id(), child.id());
+            child
+        })
+        .collect();
+    (0..3).for_each(|n| queue.send(&text(n)).unwrap());
+    assert!(waiters.into_iter().all(|child| child.wait().success()));
+
+    let queue = full(backend);
+    let waiters: Vec<_> = (0..3)
+        .map(|n| {
+            let child = fork_child(|| queue.send(&text(CAPACITY + n)).map_or(1, |()| 0));
+            wait_asleep(child.id(), child.id());
+            child
+        })
+        .collect();
+    for n in 0..CAPACITY + 3 {
+        assert_eq!(queue.recv().unwrap(), text(n));
+    }
+    assert!(waiters.into_iter().all(|child| child.wait().success()));
 }
 
 /// A handler without `SA_RESTART`, which ends a system call with `EINTR`.

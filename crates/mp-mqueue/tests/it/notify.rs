@@ -161,3 +161,16 @@ fn a_blocked_receiver_comes_first() {
         assert_eq!(notifier.wait().unwrap(), Notify::Arrived);
     });
 }
+
+/// The kernel's rule is about any descriptor of the queue that the process closes.
+#[test]
+fn closing_the_queue_ends_the_registration() {
+    isolated(|| {
+        let queue = fresh();
+        let other = MessageQueue::open(queue.name().unwrap()).unwrap();
+        other.notify_signal(libc::SIGUSR1, 0).unwrap();
+        assert!(matches!(queue.notify_fd(), Err(NotifyError::Busy)));
+        drop(other);
+        queue.notify_fd().unwrap();
+    });
+}

@@ -11,7 +11,7 @@ use mp_mqueue::{
     TryError,
     posix::{CreateOptions, MAX_PRIORITY, MessageQueue, OpenOptions, list},
 };
-use mp_testkit::{fork_child, isolated, skip, unique_name};
+use mp_testkit::{as_ordinary_user, fork_child, is_root, isolated, skip, unique_name};
 use nix::{
     libc,
     mount::{MsFlags, mount, umount},
@@ -120,6 +120,27 @@ fn an_unlinked_queue_goes_on_for_those_who_have_it() {
         );
         queue.send(b"still", 0).unwrap();
         assert_eq!(other.recv(&mut [0; SIZE]).unwrap().bytes, b"still");
+    });
+}
+
+#[test]
+fn a_queue_belongs_to_the_user_who_created_it() {
+    isolated(|| {
+        if !is_root() {
+            return skip("two users need root");
+        }
+        as_ordinary_user(|| {
+            let queue = fresh();
+            let stat = nix::sys::stat::fstat(&queue).unwrap();
+            assert_eq!([stat.st_uid, stat.st_gid], [65_534; 2]);
+            assert_eq!(stat.st_mode & 0o777, 0o600);
+        });
+        let queue = fresh();
+        as_ordinary_user(|| {
+            let error = MessageQueue::unlink(queue.name().unwrap()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        });
+        MessageQueue::open(queue.name().unwrap()).unwrap();
     });
 }
 

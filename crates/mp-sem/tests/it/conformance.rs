@@ -25,6 +25,7 @@ for_each_of! { [posix_named: Named, posix_unnamed: Unnamed, sysv: SystemV]; {
     acquire_waits_for_a_release,
     a_timed_acquire_gets_what_comes_meanwhile,
     every_waiter_is_served,
+    the_longest_waiter_is_served_first,
     a_signal_does_not_end_a_wait,
     no_more_than_the_permits_at_once,
 }}
@@ -161,6 +162,24 @@ fn every_waiter_is_served<B: Backend>() {
     semaphore.release(4).unwrap();
     assert!(waiters.into_iter().all(|child| child.wait().success()));
     assert_eq!(semaphore.value(), 0);
+}
+
+fn the_longest_waiter_is_served_first<B: Backend>() {
+    let semaphore = B::fresh(0);
+    let waiters: Vec<_> = (0..3)
+        .map(|_| {
+            let child = fork_child(|| {
+                semaphore.acquire().unwrap().forget();
+                0
+            });
+            wait_asleep(child.id(), child.id());
+            child
+        })
+        .collect();
+    for child in waiters {
+        semaphore.release(1).unwrap();
+        assert!(child.wait().success(), "this one and no other has the permit");
+    }
 }
 
 /// A handler without `SA_RESTART`, which ends a system call with `EINTR`.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use mp_sem::posix::{CreateOptions, MAX_VALUE, Semaphore};
-use mp_testkit::{fork_child, isolated, unique_name};
+use mp_testkit::{as_ordinary_user, fork_child, is_root, isolated, skip, unique_name};
 use nix::{
     libc,
     sys::memfd::{MFdFlags, memfd_create},
@@ -65,6 +65,30 @@ fn a_named_semaphore_is_a_file_with_its_mode() {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
         drop(semaphore);
         assert!(!fs::exists(file).unwrap());
+    });
+}
+
+#[test]
+fn a_semaphore_belongs_to_the_user_who_created_it() {
+    use std::os::unix::fs::MetadataExt;
+
+    isolated(|| {
+        if !is_root() {
+            return skip("two users need root");
+        }
+        as_ordinary_user(|| {
+            let semaphore = Semaphore::create_new(unique_name("/sem"), 1).unwrap();
+            let file = format!("/dev/shm/sem.{}", semaphore.name().unwrap().file_name());
+            let metadata = fs::metadata(file).unwrap();
+            assert_eq!([metadata.uid(), metadata.gid()], [65_534; 2]);
+        });
+        let name = unique_name("/sem");
+        let _semaphore = Semaphore::create_new(&name, 1).unwrap();
+        as_ordinary_user(|| {
+            let error = Semaphore::unlink(&name).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        });
+        Semaphore::open(&name).unwrap();
     });
 }
 

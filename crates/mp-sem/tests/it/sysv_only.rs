@@ -128,6 +128,24 @@ fn a_fork_has_nothing_to_undo() {
 }
 
 #[test]
+fn the_end_of_a_thread_undoes_nothing() {
+    isolated(|| {
+        let set = set(&[1]);
+        let there = Gate::new();
+        let child = fork_child(|| {
+            let thread = || set.op(&[Op::acquire(0, 1).undo()]).unwrap();
+            std::thread::scope(|scope| scope.spawn(thread).join().unwrap());
+            there.open();
+            wait_for_kill()
+        });
+        child.wait_at(&there);
+        assert_eq!(set.value(0).unwrap(), 0);
+        child.kill();
+        assert_eq!(set.value(0).unwrap(), 1);
+    });
+}
+
+#[test]
 fn setting_a_value_forgets_what_was_to_be_undone() {
     isolated(|| {
         let set = set(&[2, 2]);
