@@ -90,16 +90,16 @@ fn run<R: Serialize>(
         }
         Side::Child { .. } => {
             drop(ours);
-            become_child(parent);
+            become_child(parent, &theirs);
             entry::run_copy(&theirs, task)
         }
     }
 }
 
-fn become_child(parent: Pid) {
+fn become_child(parent: Pid, socket: &SeqpacketSocket) {
     // The parent may have died before this call.
     if die_with_parent().is_err() || getppid() != parent {
         exit_now(1);
     }
-    entry::become_child();
+    entry::become_child(socket);
 }

@@ -10,20 +10,11 @@ use std::{
 };
 
 use mp_socket::SeqpacketSocket;
-use nix::{
-    fcntl::OFlag,
-    libc,
-    unistd::{Pid, dup3, getppid},
-};
+use nix::{libc, unistd::Pid};
 
 use crate::{
-    entry,
-    image::Image,
-    protocol,
-    sys::{
-        NewProcess, Registration, Side, block_signals, die_with_parent, exit_now, set_name,
-        unblock_signals,
-    },
+    entry, protocol,
+    sys::{NewProcess, Registration, Side, block_signals, exit_now, set_name},
 };
 
 /// Serves until the parent closes its end, or dies.
@@ -31,8 +22,7 @@ pub(crate) fn serve(control: SeqpacketSocket, parent: Pid) -> ! {
     set_name(c"mp-forkserver");
     // What a terminal sends to everybody in the foreground is for the parent to decide about.
     block_signals();
-    // Looked up here, so that no copy has to.
-    Image::main();
+    entry::rehearse();
     let registration = Registration::of_this_thread();
     while let Some(job) = next_job(&control) {
         let made = match sys::sibling(&registration) {
@@ -71,18 +61,10 @@ fn reply(control: &SeqpacketSocket, made: Result<NewProcess, i32>) -> mp_os::Res
 
 /// In the copy: does what `job`, its own socket, asks for.
 fn work(control: SeqpacketSocket, job: OwnedFd, parent: Pid, tid_is_right: bool) -> ! {
-    unblock_signals();
     // The parent may have died since it asked; from here on the kernel tells.
-    if die_with_parent().is_err() || getppid() != parent {
-        exit_now(1);
-    }
-    // In its place, so that nothing of the server's stays open.
-    let mut place = OwnedFd::from(control);
-    if dup3(&job, &mut place, OFlag::O_CLOEXEC).is_err() {
-        exit_now(1);
-    }
-    drop(job);
-    let socket = SeqpacketSocket::from(place);
+    let Ok(socket) = sys::settle(control.into(), job, parent).map(SeqpacketSocket::from) else {
+        exit_now(1)
+    };
     if tid_is_right {
         entry::begin(socket, parent)
     }

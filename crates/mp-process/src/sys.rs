@@ -332,18 +332,14 @@ pub(crate) fn block_signals() {
     let mut set: libc::sigset_t = unsafe { mem::zeroed() };
     // SAFETY: `set` is valid for writes.
     unsafe { libc::sigfillset(&raw mut set) };
-    set_mask(&set);
-}
-
-/// Unblocks all signals in the calling thread.
-pub(crate) fn unblock_signals() {
-    // SAFETY: all zeroes is a valid `sigset_t`, the empty one.
-    set_mask(&unsafe { mem::zeroed() });
-}
-
-fn set_mask(set: &libc::sigset_t) {
     // SAFETY: `set` is initialized. The call cannot fail: the first argument is a valid one.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, set, ptr::null_mut()) };
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut()) };
+}
+
+/// This process's number; by number, for the same reason as in a copy of the fork server.
+pub(crate) fn pid() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { libc::syscall(libc::SYS_getpid) as u32 }
 }
 
 /// `_exit(2)`—Ends the process without running what was registered for its end.
