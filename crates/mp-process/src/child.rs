@@ -11,12 +11,10 @@ use std::{
 
 use mp_os::{Deadline, Result, TimeoutError, transfer};
 use mp_signal::Signal;
-use mp_socket::SeqpacketSocket;
 use serde::de::DeserializeOwned;
 
 use crate::{
     JoinTimeoutError, ProcessError, encoding,
-    forkserver::Started,
     keeper::Keeper,
     process::{End, Process},
     protocol::{self, Answer, BUFFER, Failure},
@@ -40,14 +38,13 @@ use crate::{
 #[must_use = "the process runs on, and its result is lost"]
 pub struct Child<R> {
     process: Arc<Process>,
-    socket: SeqpacketSocket,
     name: String,
     result: PhantomData<fn() -> R>,
 }
 
 impl<R> Child<R> {
-    pub(crate) fn new(Started { process, socket }: Started, name: String) -> Self {
-        Self { process, socket, name, result: PhantomData }
+    pub(crate) fn new(process: Arc<Process>, name: String) -> Self {
+        Self { process, name, result: PhantomData }
     }
 
     /// The process id.
@@ -202,7 +199,7 @@ impl<R: DeserializeOwned> Child<R> {
         let mut buffer = BUFFER;
         loop {
             let now = Deadline::after(Duration::ZERO);
-            let message = match protocol::recv(&self.socket, &mut buffer, now) {
+            let message = match protocol::recv(self.process.socket(), &mut buffer, now) {
                 Ok(Some(message)) => message,
                 // Where a process that it started holds its end, there is no end of the connection.
                 Ok(None) | Err(TimeoutError::TimedOut) => return Ok(None),
@@ -247,9 +244,12 @@ impl<R> Drop for Child<R> {
         if !self.process.is_ours() {
             return;
         }
-        if matches!(self.process.end(), Ok(None)) {
-            // Without the thread, a zombie stays until this process ends.
-            let _ = Keeper::running().and_then(|keeper| keeper.reap_later(&self.process));
+        if !matches!(self.process.end(), Ok(None)) {
+            return;
+        }
+        if Keeper::running().and_then(|keeper| keeper.reap_later(&self.process)).is_err() {
+            // It runs on all the same, for which its connection must stay open; a zombie stays until this process ends.
+            std::mem::forget(Arc::clone(&self.process));
         }
     }
 }

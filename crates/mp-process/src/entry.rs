@@ -6,7 +6,7 @@ use std::{
     env,
     ffi::CStr,
     io::Write,
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed},
 };
 
@@ -23,7 +23,7 @@ use crate::{
     CallOutcome, Panic, TaskKey, encoding, forkserver, frame, panic,
     protocol::{self, BUFFER, Failure, LIMIT, SERVE, Task},
     server,
-    sys::{CHILD_FD, exit_now, open_standard_fds, own_child_fd, set_name},
+    sys::{CHILD_FD, die_with_peer, exit_now, open_standard_fds, own_child_fd, set_name},
 };
 
 /// Says to a child that it is one. It is removed before anything else runs.
@@ -115,7 +115,14 @@ pub(crate) fn begin(socket: SeqpacketSocket, parent: Pid) -> ! {
     }
 }
 
+/// From here on nothing comes from the parent but the end of the connection.
+fn tie_to_parent(socket: &SeqpacketSocket) {
+    // It cannot fail for a socket; and there is the other net.
+    let _ = die_with_peer(socket.as_fd());
+}
+
 fn perform(socket: &SeqpacketSocket, task: &Task, argument: &[u8], fds: Vec<OwnedFd>) -> ! {
+    tie_to_parent(socket);
     if let Ok(name) = CStr::from_bytes_until_nul(&task.command) {
         set_name(name);
     }
@@ -150,6 +157,7 @@ pub(crate) fn rehearse() {
 ///
 /// The end is `_exit(2)`: what the parent registered for its own end is not for its copies to run.
 pub(crate) fn run_copy<R: Serialize>(socket: &SeqpacketSocket, task: impl FnOnce() -> R) -> ! {
+    tie_to_parent(socket);
     let mut output = protocol::returned();
     let call = || match panic::catch(|| encoding::encode(&task(), &mut output)) {
         Ok(Ok(())) => CallOutcome::Returned,

@@ -34,7 +34,7 @@ static ENTERED: AtomicBool = AtomicBool::new(false);
 /// Starts this executable anew. `message` waits for it on `ours`, whose peer is `theirs`.
 pub(crate) fn start(
     keeper: &Keeper,
-    ours: &SeqpacketSocket,
+    ours: SeqpacketSocket,
     theirs: SeqpacketSocket,
 ) -> Result<Arc<Process>, SpawnError> {
     if !cfg!(feature = "constructor") && entry::is_pending() {
@@ -44,10 +44,10 @@ pub(crate) fn start(
     let program = program().map_err(SpawnError::start)?;
     let process = keeper
         .run_there(move || sys::exec_self(&program, theirs.as_fd()))?
-        .map(|process| Arc::new(Process::new(process)))
+        .map(|process| Arc::new(Process::new(process, ours)))
         .map_err(SpawnError::start)?;
     if !ENTERED.load(Relaxed) {
-        await_entry(&process, ours)?;
+        await_entry(&process)?;
         ENTERED.store(true, Relaxed);
     }
     Ok(process)
@@ -69,10 +69,11 @@ fn program() -> io::Result<Program> {
     })
 }
 
-/// Waits until `process` says hello on `socket`; ends it if it does not.
-fn await_entry(process: &Process, socket: &SeqpacketSocket) -> Result<(), SpawnError> {
+/// Waits until `process` says hello; ends it if it does not.
+fn await_entry(process: &Process) -> Result<(), SpawnError> {
     let mut buffer = BUFFER;
-    let reason = match protocol::recv(socket, &mut buffer, Deadline::after(ENTRY_TIMEOUT)) {
+    let reason = match protocol::recv(process.socket(), &mut buffer, Deadline::after(ENTRY_TIMEOUT))
+    {
         Ok(Some(message)) if is_hello(&message.body) => return Ok(()),
         Ok(Some(_)) => "it said something else than hello".to_owned(),
         Ok(None) => format!("it ended before its entry{}", how(process)?),

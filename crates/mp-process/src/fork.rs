@@ -3,6 +3,7 @@ mod sys;
 use std::{
     fs,
     io::{self, Write},
+    sync::Arc,
 };
 
 use mp_os::Error;
@@ -12,7 +13,6 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Child, SpawnError, builder, entry,
-    forkserver::Started,
     keeper::Keeper,
     process::Process,
     sys::{Side, die_with_parent, exit_now},
@@ -79,15 +79,13 @@ fn threads() -> Result<usize, SpawnError> {
 fn run<R: Serialize>(
     fork: impl FnOnce() -> io::Result<Side>,
     task: impl FnOnce() -> R,
-) -> Result<Started, SpawnError> {
+) -> Result<Arc<Process>, SpawnError> {
     let (ours, theirs) = SeqpacketSocket::pair()?;
     let parent = nix::unistd::getpid();
     // What is buffered would be written by both.
     let _ = io::stdout().flush();
     match fork().map_err(SpawnError::start)? {
-        Side::Parent(process) => {
-            Ok(Started { process: Process::new(process).into(), socket: ours })
-        }
+        Side::Parent(process) => Ok(Arc::new(Process::new(process, ours))),
         Side::Child { .. } => {
             drop(ours);
             become_child(parent, &theirs);

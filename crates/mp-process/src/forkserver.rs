@@ -21,17 +21,7 @@ use crate::{
 
 /// The fork server of this process.
 #[derive(Debug)]
-pub(crate) struct Server {
-    control: SeqpacketSocket,
-    process: Arc<Process>,
-}
-
-/// A process with the parent's end of its socket, on which its task waits for it.
-#[derive(Debug)]
-pub(crate) struct Started {
-    pub(crate) process: Arc<Process>,
-    pub(crate) socket: SeqpacketSocket,
-}
+pub(crate) struct Server(Arc<Process>);
 
 /// How often a server that died is replaced for one request.
 const ATTEMPTS: usize = 3;
@@ -40,7 +30,7 @@ const ATTEMPTS: usize = 3;
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Has the fork server make a process that does what `message` says.
-pub(crate) fn spawn(message: &[u8], fds: &[OwnedFd]) -> Result<Started, SpawnError> {
+pub(crate) fn spawn(message: &[u8], fds: &[OwnedFd]) -> Result<Arc<Process>, SpawnError> {
     let keeper = Keeper::running()?;
     for _ in 0..ATTEMPTS {
         let (ours, theirs) = task_socket(message, fds)?;
@@ -53,14 +43,14 @@ pub(crate) fn spawn(message: &[u8], fds: &[OwnedFd]) -> Result<Started, SpawnErr
             Ok(reply) => {
                 *slot = Some(server);
                 let process = reply.map_err(SpawnError::start)?;
-                return Ok(Started { process: Arc::new(Process::new(process)), socket: ours });
+                return Ok(Arc::new(Process::new(process, ours)));
             }
             Err(Died) => {
                 server.discard(keeper);
                 drop(slot);
                 // It may have died between making the process and telling so.
                 if let Some(process) = adopt(&ours)? {
-                    return Ok(Started { process, socket: ours });
+                    return Ok(Arc::new(Process::new(process, ours)));
                 }
             }
         }
@@ -69,11 +59,10 @@ pub(crate) fn spawn(message: &[u8], fds: &[OwnedFd]) -> Result<Started, SpawnErr
 }
 
 /// Starts this executable anew, for what `message` says.
-pub(crate) fn spawn_fresh(message: &[u8], fds: &[OwnedFd]) -> Result<Started, SpawnError> {
+pub(crate) fn spawn_fresh(message: &[u8], fds: &[OwnedFd]) -> Result<Arc<Process>, SpawnError> {
     let keeper = Keeper::running()?;
     let (ours, theirs) = task_socket(message, fds)?;
-    let process = exec::start(keeper, &ours, theirs)?;
-    Ok(Started { process, socket: ours })
+    exec::start(keeper, ours, theirs)
 }
 
 /// Ends the fork server of this process, if it has one, and reaps it.
@@ -81,12 +70,11 @@ pub(crate) fn spawn_fresh(message: &[u8], fds: &[OwnedFd]) -> Result<Started, Sp
 /// For a process that is about to end: the server would end as well, but as an orphan, and not everybody's adoptive
 /// parent reaps.
 pub(crate) fn stop() {
-    let Some(Server { control, process }) = Keeper::existing().and_then(|k| k.server().take())
-    else {
+    let Some(Server(process)) = Keeper::existing().and_then(|keeper| keeper.server().take()) else {
         return;
     };
-    drop(control);
-    // It has nothing else to do. Where it was stopped by somebody, the kernel ends it with this process.
+    // It has nothing to lose. What fails here the kernel does when this process has ended.
+    let _ = process.send_signal(Signal::KILL);
     let _ = process.wait(Deadline::after(STOP_TIMEOUT));
     let _ = process.end();
 }
@@ -108,19 +96,18 @@ struct Died;
 impl Server {
     fn start(keeper: &Keeper) -> Result<Self, SpawnError> {
         let (control, theirs) = task_socket(&[SERVE], &[])?;
-        let process = exec::start(keeper, &control, theirs)?;
-        Ok(Self { control, process })
+        exec::start(keeper, control, theirs).map(Self)
     }
 
     /// Has the server make a process with this end of its socket.
     fn request(&self, theirs: SeqpacketSocket) -> Result<io::Result<NewProcess>, Died> {
-        self.control.send_with_fds(&[0], &[theirs.as_fd()]).map_err(|_| Died)?;
+        let control = self.0.socket();
+        control.send_with_fds(&[0], &[theirs.as_fd()]).map_err(|_| Died)?;
         // From here on only the server and the process have it, so that their end closes it.
         drop(theirs);
         let mut buffer = [0; 9];
         loop {
-            let received =
-                self.control.recv_with_fds(&mut buffer).map_err(|_| Died)?.ok_or(Died)?;
+            let received = control.recv_with_fds(&mut buffer).map_err(|_| Died)?.ok_or(Died)?;
             match (protocol::parse_reply(&buffer[..received.len]), received.fds.into_iter().next())
             {
                 (Some(Ok(pid)), Some(pidfd)) => {
@@ -136,24 +123,22 @@ impl Server {
     /// Makes sure that it is dead, and reaped.
     fn discard(self, keeper: &Keeper) {
         // It may be dead already.
-        let _ = self.process.send_signal(Signal::KILL);
+        let _ = self.0.send_signal(Signal::KILL);
         // Where it cannot be watched, one zombie stays until this process ends.
-        let _ = keeper.reap_later(&self.process);
+        let _ = keeper.reap_later(&self.0);
     }
 }
 
 /// The process at the other end of `socket`, which a server that died has made; `None` where there is none.
 ///
 /// A process says hello before it begins its task. Where that never comes, the other end is closed, so no task has begun.
-fn adopt(socket: &SeqpacketSocket) -> Result<Option<Arc<Process>>, SpawnError> {
+fn adopt(socket: &SeqpacketSocket) -> Result<Option<NewProcess>, SpawnError> {
     let mut buffer = BUFFER;
     let message =
         protocol::recv(socket, &mut buffer, Deadline::never()).map_err(mp_os::Error::from)?;
     let Some(message) = message else { return Ok(None) };
     match protocol::parse_answer(&message.body) {
-        Some(Answer::Hello(pid)) => {
-            Ok(Some(Arc::new(Process::new(sys::adopt(pid).map_err(SpawnError::start)?))))
-        }
+        Some(Answer::Hello(pid)) => sys::adopt(pid).map(Some).map_err(SpawnError::start),
         _ => Err(frame::malformed().into()),
     }
 }

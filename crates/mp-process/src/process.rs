@@ -8,6 +8,7 @@ use std::{
 
 use mp_os::{Deadline, Error, PidFd, Result};
 use mp_signal::Signal;
+use mp_socket::SeqpacketSocket;
 use nix::libc;
 use parking_lot::Mutex;
 
@@ -33,6 +34,8 @@ pub(crate) enum End {
 pub(crate) struct Process {
     pid: u32,
     pidfd: PidFd,
+    /// The parent's end of the connection with it. Closing it ends the process: see [`sys::die_with_peer`].
+    socket: SeqpacketSocket,
     /// The process that started it: a copy of that one may hold this too, and is not its parent.
     parent: u32,
     state: Mutex<State>,
@@ -47,12 +50,16 @@ struct State {
 }
 
 impl Process {
-    pub(crate) fn new(NewProcess { pid, pidfd }: NewProcess) -> Self {
-        Self { pid, pidfd, parent: std::process::id(), state: Mutex::default() }
+    pub(crate) fn new(NewProcess { pid, pidfd }: NewProcess, socket: SeqpacketSocket) -> Self {
+        Self { pid, pidfd, socket, parent: std::process::id(), state: Mutex::default() }
     }
 
     pub(crate) const fn pid(&self) -> u32 {
         self.pid
+    }
+
+    pub(crate) const fn socket(&self) -> &SeqpacketSocket {
+        &self.socket
     }
 
     /// Whether this process may reap it.

@@ -320,6 +320,28 @@ pub(crate) fn die_with_parent() -> io::Result<()> {
     cvt(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }).map(drop)
 }
 
+/// Of `fcntl.h`; the `libc` crate lacks it.
+const F_SETSIG: libc::c_int = 10;
+
+/// `fcntl(2)` with `F_SETSIG`—The kernel kills this process when the other end of `socket` is closed, which nothing but
+/// this process may read from and to which nothing is sent any more.
+///
+/// The second net beside [`die_with_parent`], which a process loses when it changes its user. It costs no thread: the
+/// socket's owner gets a signal whenever something can be read, the end of the connection included, and the signal is
+/// this one.
+pub(crate) fn die_with_peer(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let fd = socket.as_raw_fd();
+    for (command, argument) in [
+        (libc::F_SETOWN, pid().cast_signed()),
+        (F_SETSIG, libc::SIGKILL),
+        (libc::F_SETFL, libc::O_ASYNC),
+    ] {
+        // SAFETY: integers only.
+        cvt(unsafe { libc::fcntl(fd, command, argument) })?;
+    }
+    Ok(())
+}
+
 /// `prctl(2)`—What `top` and `ps -o comm` call this process; the kernel takes the first 15 bytes.
 pub(crate) fn set_name(name: &CStr) {
     // SAFETY: a C string. It fails for a bad address only.

@@ -7,12 +7,16 @@
 
 #![allow(unsafe_code, reason = "fork")]
 
+use std::sync::Arc;
+
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Child, SpawnError, builder, forkserver::Started, sys};
+use crate::{Child, SpawnError, builder, process::Process, sys};
 
 /// Forks a process that has been found to have one thread.
-pub(super) fn fork_checked<R: Serialize>(task: impl FnOnce() -> R) -> Result<Started, SpawnError> {
+pub(super) fn fork_checked<R: Serialize>(
+    task: impl FnOnce() -> R,
+) -> Result<Arc<Process>, SpawnError> {
     // SAFETY: no other thread holds a lock that the child could need, as the module says.
     super::run(|| unsafe { sys::fork() }, task)
 }

@@ -141,6 +141,38 @@ fn a_killed_parent_takes_all_descendants_along() {
     });
 }
 
+/// Starts a child that has lost the kernel's note to kill it with its parent, as one that changes its user does.
+fn parent_of_one_without_the_note((peer, fresh): (Connection, bool)) {
+    let method = if fresh { METHODS[1] } else { METHODS[0] };
+    let task = |peer: Connection| {
+        #[expect(unsafe_code, reason = "what is tested")]
+        // SAFETY: integers only.
+        let cleared = unsafe { nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, 0) };
+        assert_eq!(cleared, 0);
+        peer.send(&std::process::id()).unwrap();
+        drop(peer);
+        mp_testkit::wait_for_kill()
+    };
+    let _child: Child<()> = Builder::new().start_method(method).spawn(task, peer).unwrap();
+    mp_testkit::wait_for_kill()
+}
+
+#[test]
+fn the_second_net_holds_alone() {
+    isolated(|| {
+        warm_up();
+        for fresh in [false, true] {
+            let (ours, theirs) = Connection::pair().unwrap();
+            let parent =
+                mp_process::spawn(parent_of_one_without_the_note, (theirs, fresh)).unwrap();
+            let grandchild = PidFd::open(ours.recv_timeout(PATIENCE).unwrap()).unwrap();
+            parent.kill().unwrap();
+            assert!(grandchild.wait_exit(Deadline::after(Duration::from_secs(1))).unwrap());
+        }
+        reap_orphans();
+    });
+}
+
 #[test]
 fn a_dead_server_is_replaced() {
     isolated(|| {
