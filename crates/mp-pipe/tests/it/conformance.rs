@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_os::transfer;
 use mp_pipe::{Framed, PIPE_BUF, PipeReader, PipeWriter, TimeoutError, TryError};
 use nix::unistd::gettid;
 
@@ -18,7 +17,7 @@ for_every_backend! {
     smoke, the_end_comes_after_the_bytes, try_read, try_write, read_timeout, write_timeout, capacity,
     clones_keep_the_pipe_open, drop_wakes_reader, drop_wakes_writer, empty_is_refused, messages_are_whole,
     flags_are_left_alone, close_on_exec, std_traits, standard_stream_of_a_child, only_pipes_are_adopted, framed,
-    framed_in_pieces, travels_in_a_message,
+    framed_in_pieces,
 }
 
 fn smoke(backend: &impl Backend) {
@@ -259,18 +258,4 @@ fn framed_in_pieces(backend: &impl Backend) {
         break;
     }
     assert_eq!(sender.pending(), 0);
-}
-
-fn travels_in_a_message(backend: &impl Backend) {
-    let (reader, writer) = backend.ends();
-    let (bytes, fds) = transfer::collect(|| postcard::to_stdvec(&(&reader, &writer)).unwrap());
-    drop((reader, writer));
-    let (reader, writer): (PipeReader, PipeWriter) =
-        transfer::provide(fds, || postcard::from_bytes(&bytes)).unwrap();
-    writer.write(b"x").unwrap();
-    assert_eq!(reader.read(&mut [0; 4]).unwrap(), 1);
-
-    let (bytes, fds) = transfer::collect(|| postcard::to_stdvec(&reader).unwrap());
-    let wrong = transfer::provide(fds, || postcard::from_bytes::<PipeWriter>(&bytes));
-    assert!(wrong.is_err(), "a reader is no writer");
 }

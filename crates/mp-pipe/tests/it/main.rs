@@ -10,6 +10,8 @@ mod kills;
 mod packets;
 mod signals;
 mod splice;
+#[cfg(feature = "serde")]
+mod travels;
 
 use std::{fs, os::fd::AsFd};
 

@@ -5,8 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_os::transfer;
-use mp_pipe::{PIPE_BUF, PacketReader, PacketWriter, TimeoutError, TryError};
+use mp_pipe::{PIPE_BUF, TimeoutError, TryError};
 use mp_testkit::{fork_child, isolated};
 
 #[test]
@@ -106,18 +105,5 @@ fn sender_killed() {
                 assert!(buffer[8..len].iter().all(|byte| *byte == number as u8));
             }
         }
-    });
-}
-
-#[test]
-fn travels_in_a_message() {
-    isolated(|| {
-        let ends = mp_pipe::packets().unwrap();
-        let (bytes, fds) = transfer::collect(|| postcard::to_stdvec(&ends).unwrap());
-        let (reader, writer): (PacketReader, PacketWriter) =
-            transfer::provide(fds, || postcard::from_bytes(&bytes)).unwrap();
-        writer.send(b"a").unwrap();
-        writer.send(b"b").unwrap();
-        assert_eq!(reader.recv(&mut [0; PIPE_BUF]).unwrap(), Some(1));
     });
 }

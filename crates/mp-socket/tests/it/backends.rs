@@ -9,12 +9,9 @@ use mp_socket::{
     Address, Received, Result, SeqpacketListener, SeqpacketSocket, TimeoutError, TryError,
     UnixDatagram, UnixListener, UnixStream,
 };
-use serde::{Serialize, de::DeserializeOwned};
 
 /// What the tests need of a connected socket.
-pub(crate) trait Channel:
-    AsFd + From<OwnedFd> + Into<OwnedFd> + Serialize + DeserializeOwned + Send + Sync
-{
+pub(crate) trait Channel: AsFd + From<OwnedFd> + Into<OwnedFd> + Send + Sync {
     /// The end of the peer is told.
     const HAS_END: bool;
     /// Messages keep their boundaries.

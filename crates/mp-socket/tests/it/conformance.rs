@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_os::transfer;
 use mp_socket::{SeqpacketSocket, TimeoutError, TryError, UnixDatagram, UnixStream};
 use mp_testkit::isolated;
 
@@ -19,7 +18,7 @@ use crate::{
 for_every_backend! {
     smoke, boundaries, the_end_comes_after_the_bytes, try_recv, recv_timeout, send_timeout, drop_wakes_receiver,
     drop_wakes_sender, clones_keep_it_open, flags_are_left_alone, close_on_exec, only_sockets_of_the_type_are_adopted,
-    travels_in_a_message, empty_buffer_is_refused,
+    empty_buffer_is_refused,
 }
 
 fn smoke<C: Channel>(make: impl Fn() -> (C, C)) {
@@ -186,16 +185,6 @@ fn only_sockets_of_the_type_are_adopted<C: Channel>(make: impl Fn() -> (C, C)) {
     let (reader, _) = std::io::pipe().unwrap();
     let error = C::adopt(reader.into()).err().unwrap();
     assert_eq!(error.raw_os_error(), Some(nix::libc::ENOTSOCK));
-}
-
-fn travels_in_a_message<C: Channel>(make: impl Fn() -> (C, C)) {
-    let (left, right) = make();
-    let (bytes, fds) = transfer::collect(|| postcard::to_stdvec(&left).unwrap());
-    drop(left);
-    let left: C = transfer::provide(fds, || postcard::from_bytes(&bytes)).unwrap();
-    left.send(b"x").unwrap();
-    assert_eq!(right.recv(&mut [0; 4]).unwrap(), 1);
-    assert!(postcard::to_stdvec(&left).is_err(), "outside a message");
 }
 
 fn empty_buffer_is_refused<C: Channel>(make: impl Fn() -> (C, C)) {

@@ -13,6 +13,8 @@ mod interop;
 mod kills;
 mod listeners;
 mod peers;
+#[cfg(feature = "serde")]
+mod travels;
 
 use std::{fs, os::fd::AsFd, time::Duration};
 
