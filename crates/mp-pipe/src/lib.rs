@@ -15,7 +15,7 @@ mod transfer;
 mod writer;
 
 pub use mp_os::{
-    Error, Result, TimeoutError, TryError,
+    Deadline, Error, Result, TimeoutError, TryError,
     frame::{ByteSink, ByteSource, Framed},
 };
 

@@ -18,7 +18,7 @@ mod transfer;
 mod unix;
 
 pub use mp_os::{
-    Error, PidFd, Result, TimeoutError, TryError,
+    Deadline, Error, PidFd, Result, TimeoutError, TryError,
     frame::{ByteSink, ByteSource, Framed},
 };
 
