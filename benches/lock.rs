@@ -1,0 +1,111 @@
+//! What a lock costs: alone, and with another process that wants it all the time.
+
+use std::{
+    cell::LazyCell,
+    hint::black_box,
+    sync::{
+        Mutex,
+        atomic::Ordering::{Relaxed, SeqCst},
+    },
+};
+
+use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
+use mp_benches::{
+    Cores, Lock, Peer, Ratio, Rounds, Words,
+    lock::{Leaf, Plain, Pthread, PthreadRobust, Semaphore},
+    run,
+};
+
+const UNCONTENDED: &str = "lock-uncontended";
+const CONTENDED: &str = "lock-contended";
+
+fn main() {
+    run(
+        &[uncontended, contended],
+        &[
+            Ratio::new(UNCONTENDED, "leaf", "plain"),
+            Ratio::new(UNCONTENDED, "leaf", "pthread"),
+            Ratio::new(UNCONTENDED, "leaf", "pthread-robust"),
+            Ratio::new(UNCONTENDED, "leaf", "std"),
+            Ratio::new(UNCONTENDED, "leaf", "fetch_add"),
+            Ratio::new(CONTENDED, "leaf", "plain"),
+            Ratio::new(CONTENDED, "leaf", "pthread-robust"),
+        ],
+    );
+}
+
+fn uncontended(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group(UNCONTENDED);
+    lock_alone::<Leaf>(&mut group);
+    lock_alone::<Plain>(&mut group);
+    lock_alone::<Pthread>(&mut group);
+    lock_alone::<PthreadRobust>(&mut group);
+    lock_alone::<Semaphore>(&mut group);
+    group.bench_function("std", |bencher| {
+        let lock = Mutex::new(0);
+        bencher.iter(|| *black_box(&lock).lock().expect("nobody panics in it"));
+    });
+    group.bench_function("parking_lot", |bencher| {
+        let lock = parking_lot::Mutex::new(0);
+        bencher.iter(|| *black_box(&lock).lock());
+    });
+    group.bench_function("fetch_add", |bencher| {
+        let words = Words::create();
+        let word = words.u64(0);
+        bencher.iter(|| word.fetch_add(1, SeqCst));
+    });
+    group.finish();
+}
+
+fn lock_alone<L: Lock>(group: &mut BenchmarkGroup<'_, WallTime>) {
+    group.bench_function(L::NAME, |bencher| {
+        let words = Words::create();
+        L::create(&words);
+        let lock = L::attach(&words);
+        bencher.iter(|| lock.with(|| black_box(())));
+    });
+}
+
+fn contended(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group(CONTENDED);
+    lock_together::<Leaf>(&mut group);
+    lock_together::<Plain>(&mut group);
+    lock_together::<Pthread>(&mut group);
+    lock_together::<PthreadRobust>(&mut group);
+    lock_together::<Semaphore>(&mut group);
+    group.finish();
+}
+
+/// Two processes add to one number, which shows that they exclude each other.
+fn lock_together<L: Lock + 'static>(group: &mut BenchmarkGroup<'_, WallTime>) {
+    let words = Words::create();
+    L::create(&words);
+    let lock = L::attach(&words);
+    let peer = LazyCell::new(|| Peer::start(Cores::Two, add_in_rounds::<L>, words.clone()));
+    let mut sum = 0;
+    group.bench_function(L::NAME, |bencher| {
+        bencher.iter_custom(|count| {
+            // Each does half.
+            let count = count.div_ceil(2);
+            sum += 2 * count;
+            peer.round(count, || add(&lock, &words, count))
+        });
+    });
+    assert_eq!(words.u64(NUMBER).load(Relaxed), sum, "two were in the lock at a time");
+}
+
+/// The line of the number.
+const NUMBER: usize = 1;
+
+fn add_in_rounds<L: Lock>((rounds, words): (Rounds, Words)) {
+    let lock = L::attach(&words);
+    rounds.serve(|count| add(&lock, &words, count));
+}
+
+fn add(lock: &impl Lock, words: &Words, count: u64) {
+    let number = words.u64(NUMBER);
+    for _ in 0..count {
+        // Not one atomic operation, on purpose.
+        lock.with(|| number.store(number.load(Relaxed) + 1, Relaxed));
+    }
+}

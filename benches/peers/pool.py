@@ -1,0 +1,69 @@
+"""What `multiprocessing` takes for a case of benches/pool.rs.
+
+The case is in the arguments: its name, then numbers. Each line of standard input says how many times to do it, and is
+answered with the nanoseconds that this took. The end of the input ends the program.
+"""
+
+import multiprocessing
+import sys
+import time
+
+
+def square(number):
+    return number * number
+
+
+def map_numbers(workers, tasks, chunk_size):
+    """Squares of the first `tasks` numbers; a chunk size of 0 leaves it to the pool."""
+    pool = multiprocessing.Pool(workers)
+    expected = [number * number for number in range(tasks)]
+
+    def run():
+        assert pool.map(square, range(tasks), chunk_size or None) == expected
+
+    # The comparison above is done once: it is no part of what a map costs.
+    run()
+    return lambda: pool.map(square, range(tasks), chunk_size or None)
+
+
+def map_bytes(workers, items, length):
+    """The lengths of `items` byte strings."""
+    pool = multiprocessing.Pool(workers)
+    strings = [b"\7" * length for _ in range(items)]
+    return lambda: pool.map(len, strings)
+
+
+def one_at_a_time(workers):
+    """One task is submitted, and its result waited for."""
+    pool = multiprocessing.Pool(workers)
+    return lambda: pool.apply_async(square, (7,)).get()
+
+
+def short_life(workers):
+    """A pool is made, gives each worker a task, and ends."""
+
+    def run():
+        with multiprocessing.Pool(workers) as pool:
+            results = [pool.apply_async(square, (number,)) for number in range(workers)]
+            for result in results:
+                result.get()
+            pool.close()
+            pool.join()
+
+    return run
+
+
+CASES = {case.__name__: case for case in (map_numbers, map_bytes, one_at_a_time, short_life)}
+
+
+def main():
+    run = CASES[sys.argv[1]](*map(int, sys.argv[2:]))
+    for line in sys.stdin:
+        start = time.perf_counter_ns()
+        for _ in range(int(line)):
+            run()
+        print(time.perf_counter_ns() - start, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+//! What a pool of processes adds to a task, next to Python's `multiprocessing` doing the same.
+
+use std::{
+    cell::{LazyCell, RefCell},
+    ops::Range,
+    time::Instant,
+};
+
+use criterion::{
+    BatchSize, BenchmarkGroup, Criterion, SamplingMode, Throughput, measurement::WallTime,
+};
+use mp_benches::{Cores, Python, Ratio, pin_to, run, unpin};
+use mp_core::Pool;
+
+const MAP: &str = "pool-map";
+const CHUNK_1: &str = "pool-map-chunk-1";
+const ONE_BY_ONE: &str = "pool-submit-get";
+const BYTES_64_KIB: &str = "pool-map-64-KiB";
+const BYTES_1_MIB: &str = "pool-map-1-MiB";
+const SHORT_LIFE: &str = "pool-of-2-two-tasks";
+
+fn main() {
+    run(
+        &[map, map_in_chunks_of_one, one_by_one, map_64_kib, map_1_mib, short_life],
+        &[
+            Ratio::new(MAP, "python-1", "ours-1"),
+            Ratio::new(MAP, "python-2", "ours-2"),
+            Ratio::new(MAP, "ours-1", "ours-2"),
+            Ratio::new(CHUNK_1, "python-1", "ours-1"),
+            Ratio::new(CHUNK_1, "python-2", "ours-2"),
+            Ratio::new(ONE_BY_ONE, "python-1", "ours-1"),
+            Ratio::new(BYTES_64_KIB, "python-2", "ours-2"),
+            Ratio::new(BYTES_1_MIB, "python-2", "ours-2"),
+            Ratio::new(SHORT_LIFE, "python-2", "ours-2"),
+        ],
+    );
+}
+
+fn square(number: u64) -> u64 {
+    number * number
+}
+
+/// Many tiny tasks, as many in a message as the pool likes.
+fn map(criterion: &mut Criterion) {
+    map_numbers(criterion, MAP, 1_000_000, None);
+}
+
+/// Each task in a message of its own.
+fn map_in_chunks_of_one(criterion: &mut Criterion) {
+    map_numbers(criterion, CHUNK_1, 20_000, Some(1));
+}
+
+fn map_numbers(criterion: &mut Criterion, name: &str, tasks: u64, chunk_size: Option<u32>) {
+    let mut group = slow_group(criterion, name);
+    group.throughput(Throughput::Elements(tasks));
+    for workers in [1, 2] {
+        let pool = LazyCell::new(|| pool(workers, chunk_size));
+        group.bench_function(format!("ours-{workers}"), |bencher| {
+            let pool = &*pool;
+            bencher.iter(|| squares(pool, 0..tasks));
+        });
+        let case = ["map_numbers", &workers.to_string(), &tasks.to_string()];
+        let chunk_size = chunk_size.unwrap_or(0).to_string();
+        python(&mut group, workers, &[&case[..], &[&chunk_size]].concat());
+    }
+    unpin();
+    group.finish();
+}
+
+fn squares(pool: &Pool, numbers: Range<u64>) -> Vec<u64> {
+    let last = numbers.end - 1;
+    let squares = pool.map(square, numbers).expect("a pool that works");
+    assert_eq!(squares.last(), Some(&square(last)), "results are in order");
+    squares
+}
+
+/// Two processes on two cores; with two workers there are three, and the kernel places them.
+fn pool(workers: usize, chunk_size: Option<u32>) -> Pool {
+    let mut builder = Pool::builder().workers(workers);
+    unpin();
+    if workers == 1 {
+        let (ours, theirs) = Cores::Two.numbers();
+        pin_to(ours);
+        builder = builder.initializer(pin_to, theirs).expect("a number can be sent");
+    }
+    if let Some(tasks) = chunk_size {
+        builder = builder.chunk_size(tasks);
+    }
+    builder.build().expect("a pool")
+}
+
+/// The next task is submitted when the result of the one before is there.
+fn one_by_one(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group(ONE_BY_ONE);
+    let pool = LazyCell::new(|| pool(1, None));
+    group.bench_function("ours-1", |bencher| {
+        let pool = &*pool;
+        bencher.iter_custom(|count| {
+            let start = Instant::now();
+            for number in 0..count {
+                let number = number % 1000;
+                let task = pool.submit(square, number).expect("a pool that works");
+                assert_eq!(task.get().expect("a square"), square(number));
+            }
+            start.elapsed()
+        });
+    });
+    python(&mut group, 1, &["one_at_a_time", "1"]);
+    unpin();
+    group.finish();
+}
+
+fn map_64_kib(criterion: &mut Criterion) {
+    map_bytes(criterion, BYTES_64_KIB, 256, 64 << 10);
+}
+
+fn map_1_mib(criterion: &mut Criterion) {
+    map_bytes(criterion, BYTES_1_MIB, 32, 1 << 20);
+}
+
+fn map_bytes(criterion: &mut Criterion, name: &str, items: usize, len: usize) {
+    let mut group = slow_group(criterion, name);
+    group.throughput(Throughput::Elements(items as u64));
+    let pool = LazyCell::new(|| pool(2, None));
+    let strings = vec![vec![7_u8; len]; items];
+    group.bench_function("ours-2", |bencher| {
+        let pool = &*pool;
+        let copy = || strings.clone();
+        let map = |strings: Vec<Vec<u8>>| {
+            let lens = pool.map(|string: Vec<u8>| string.len(), strings);
+            assert_eq!(lens.expect("a pool that works"), vec![len; items]);
+        };
+        bencher.iter_batched(copy, map, BatchSize::PerIteration);
+    });
+    python(&mut group, 2, &["map_bytes", "2", &items.to_string(), &len.to_string()]);
+    group.finish();
+}
+
+/// All that a program pays which needs a pool once.
+fn short_life(criterion: &mut Criterion) {
+    let mut group = slow_group(criterion, SHORT_LIFE);
+    group.bench_function("ours-2", |bencher| {
+        bencher.iter(|| {
+            let pool = Pool::new(2).expect("a pool");
+            let tasks = [1, 2].map(|number| pool.submit(square, number).expect("a new pool"));
+            assert_eq!(tasks.map(|task| task.get().expect("a square")), [1, 4]);
+            pool.join().expect("all tasks are done");
+        });
+    });
+    python(&mut group, 2, &["short_life", "2"]);
+    group.finish();
+}
+
+/// For what takes milliseconds.
+fn slow_group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.sample_size(15).sampling_mode(SamplingMode::Flat);
+    group
+}
+
+fn python(group: &mut BenchmarkGroup<'_, WallTime>, workers: usize, case: &[&str]) {
+    let Some(version) = Python::version() else {
+        println!("python-{workers} is skipped: there is no python3");
+        return;
+    };
+    let python = LazyCell::new(|| {
+        unpin();
+        println!("{version}");
+        RefCell::new(Python::start(case))
+    });
+    group.bench_function(format!("python-{workers}"), |bencher| {
+        bencher.iter_custom(|count| python.borrow_mut().measure(count));
+    });
+}

@@ -1,0 +1,72 @@
+//! What a process costs that does nothing and is waited for, from a small parent and from a large one.
+
+use std::{env, fs, hint::black_box, process::Command};
+
+use criterion::{Criterion, SamplingMode};
+use mp_benches::{Ratio, fork_and_wait, run};
+use mp_core::{Process, StartMethod};
+use nix::sys::prctl::set_thp_disable;
+
+const SMALL: &str = "spawn";
+const LARGE: &str = "spawn-from-1-GiB";
+
+/// Skips the large parent.
+const NO_LARGE: &str = "MP_BENCH_NO_LARGE";
+
+fn main() {
+    run(
+        &[small, large],
+        &[
+            Ratio::new(SMALL, "forkserver", "fork"),
+            Ratio::new(SMALL, "forkserver", "command"),
+            Ratio::new(SMALL, "spawn", "command"),
+            Ratio::new(LARGE, "forkserver", "fork"),
+            Ratio::new(LARGE, "forkserver", "command"),
+        ],
+    );
+}
+
+fn small(criterion: &mut Criterion) {
+    all(criterion, SMALL);
+}
+
+fn large(criterion: &mut Criterion) {
+    let missing = env::var_os(NO_LARGE).map(|_| format!("{NO_LARGE} is set"));
+    if let Some(reason) = missing.or_else(too_little_memory) {
+        println!("{LARGE} is skipped: {reason}");
+        return;
+    }
+    // Pages of 4 KiB, as a heap that grew in small steps has them: a fork copies the entry of each.
+    set_thp_disable(true).expect("a process may do without huge pages");
+    let heap = vec![1_u8; 1 << 30];
+    all(criterion, LARGE);
+    drop(black_box(heap));
+}
+
+fn too_little_memory() -> Option<String> {
+    let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = info.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    let available = line.split_whitespace().nth(1)?.parse::<u64>().ok()?;
+    (available < 2 << 20).then(|| format!("only {available} KiB of memory are available"))
+}
+
+fn all(criterion: &mut Criterion, name: &str) {
+    let mut group = criterion.benchmark_group(name);
+    group.sampling_mode(SamplingMode::Flat);
+    group.bench_function("fork", |bencher| bencher.iter(fork_and_wait));
+    for (name, method) in [("forkserver", StartMethod::Forkserver), ("spawn", StartMethod::Spawn)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let child = Process::builder().start_method(method).spawn(|()| (), ());
+                child.expect("another process").join().expect("a child that returns");
+            });
+        });
+    }
+    group.bench_function("command", |bencher| {
+        bencher.iter(|| {
+            let status = Command::new("/bin/true").status().expect("another process");
+            assert!(status.success(), "/bin/true tells the truth");
+        });
+    });
+    group.finish();
+}

@@ -1,0 +1,37 @@
+//! What the benches share: a peer process, where both run, the measurement, contenders, and ratios.
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`run()`] | the `main` of a bench: criterion with this workspace's settings, then the ratios |
+//! | [`Ratio`] | what one figure is compared with |
+//! | [`Peer`], [`Rounds`] | a process that works in step with this one, and its side of it |
+//! | [`Cores`] | where the two run |
+//! | [`Lock`] | locks in shared memory, by one trait |
+//! | [`Link`] | ways to send a message to another process, by one trait |
+//! | [`Words`] | atomics in shared memory, each with a cache line of its own |
+//! | [`Python`] | the same work done by `multiprocessing`, measured inside Python |
+//! | [`fork_and_wait`] | the least that a new process costs |
+
+#![deny(unsafe_code)]
+
+mod cores;
+pub mod link;
+pub mod lock;
+mod peer;
+mod python;
+mod ratio;
+mod run;
+mod sys;
+mod words;
+
+pub use crate::{
+    cores::{Cores, pin_to, unpin},
+    link::Link,
+    lock::Lock,
+    peer::{Peer, Rounds},
+    python::Python,
+    ratio::Ratio,
+    run::run,
+    sys::fork_and_wait,
+    words::Words,
+};
