@@ -86,7 +86,7 @@ impl<R> Process<R> {
     ///
     /// Where the operating system refuses. A process that has ended is no error.
     pub fn terminate(&self) -> Result<()> {
-        Ok(self.0.terminate()?)
+        self.send_signal(Signal::TERM)
     }
 
     /// Ends the process with `SIGKILL`, which it cannot refuse.
@@ -95,7 +95,7 @@ impl<R> Process<R> {
     ///
     /// Where the operating system refuses. A process that has ended is no error.
     pub fn kill(&self) -> Result<()> {
-        Ok(self.0.kill()?)
+        self.send_signal(Signal::KILL)
     }
 
     /// Sends `signal` to the process.
@@ -104,7 +104,11 @@ impl<R> Process<R> {
     ///
     /// Where the operating system refuses. A process that has ended is no error.
     pub fn send_signal(&self, signal: Signal) -> Result<()> {
-        Ok(self.0.send_signal(signal)?)
+        match self.0.send_signal(signal) {
+            // It ended before: what was wanted is so.
+            Err(_) if !self.is_alive() => Ok(()),
+            sent => Ok(sent?),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod local;
 #[expect(clippy::module_inception, reason = "the module of the type that this folder is about")]
 mod pool;
 mod slot;
+mod state;
 mod stream;
 mod supervisor;
 mod task;

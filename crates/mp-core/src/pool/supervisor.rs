@@ -8,7 +8,10 @@ use std::{
 
 use mp_os::Deadline;
 
-use super::local::{Local, Phase, State};
+use super::{
+    local::Local,
+    state::{Phase, State},
+};
 use crate::PoolStopped;
 
 /// How long to wait before a worker is started again after the system refused to.

@@ -115,7 +115,7 @@ fn an_initializer_runs_in_each_worker() {
                 .all(|level| level == 7)
         );
         // The one that replaces another too.
-        let error = pool.apply(|()| process::abort(), ()).unwrap_err();
+        let error = pool.apply(|()| -> () { process::abort() }, ()).unwrap_err();
         assert!(matches!(error, Error::Task(TaskError::WorkerDied(_))), "{error}");
         assert!(
             pool.map(|_: u32| LEVEL.load(Relaxed), 0..50)

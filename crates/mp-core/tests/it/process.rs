@@ -127,6 +127,8 @@ fn exit_codes_are_as_in_python() {
         assert!(child.wait_deadline(std::time::Instant::now() + LONG).unwrap());
         assert_eq!(child.exit_code(), Some(7));
         assert!(!child.is_alive());
+        child.terminate().unwrap();
+        child.kill().unwrap();
         assert!(matches!(child.join(), Err(ProcessError::Exited(7))));
 
         let child: Process<()> = Process::spawn(wait, gate).unwrap();
@@ -173,6 +175,22 @@ fn a_forked_process_has_its_captures() {
             child.join().unwrap()
         };
         assert_eq!(Process::spawn(fork, "captured".into()).unwrap().join().unwrap(), 8);
+    });
+}
+
+#[test]
+fn the_process_of_the_ten_lines_by_fork() {
+    isolated(|| {
+        warm_up();
+        let in_one_thread = |out: Queue<String>| {
+            let greet =
+                |(name, out): (String, Queue<String>)| out.put(format!("hello {name}")).unwrap();
+            let builder = Process::builder().start_method(StartMethod::Fork);
+            builder.spawn(greet, ("A".into(), out)).unwrap().join().unwrap();
+        };
+        let out = Queue::bounded(16).unwrap();
+        Process::spawn(in_one_thread, out.clone()).unwrap().join().unwrap();
+        assert_eq!(out.get().unwrap(), "hello A");
     });
 }
 
