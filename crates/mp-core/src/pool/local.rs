@@ -285,6 +285,7 @@ impl Local {
         for batch in remains.unstarted.into_iter().rev() {
             state.backlog.push_front(batch);
         }
+        state.hand_out(&mut intake.failures);
         drop(state);
         // The worker is dead, so this does not wait.
         let cause = slot.child.join();

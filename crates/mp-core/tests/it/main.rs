@@ -12,7 +12,13 @@ mod pool_end;
 mod process;
 mod queue;
 
-use std::time::Duration;
+use std::{
+    future::Future,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::Duration,
+};
 
 use mp_core::{Process, StartMethod};
 
@@ -26,4 +32,24 @@ const LONG: Duration = Duration::from_secs(30);
 fn warm_up() {
     Process::spawn(|()| (), ()).unwrap().join().unwrap();
     mp_testkit::accept_existing();
+}
+
+/// Wakes a parked thread.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = Box::pin(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
 }

@@ -2,14 +2,9 @@ use std::{
     cell::Cell,
     collections::HashSet,
     fs::File,
-    future::Future,
     io::{self, Write},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
-    task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    thread,
     time::Duration,
 };
 
@@ -17,7 +12,7 @@ use mp_core::{Error, Fd, GetTimeoutError, Pool, Queue, TaskError};
 use mp_testkit::isolated;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::{LONG, warm_up};
+use crate::{LONG, block_on, warm_up};
 
 #[test]
 fn map_keeps_the_order() {
@@ -310,26 +305,6 @@ fn queued_tasks_can_be_cancelled() {
             }
         }
     });
-}
-
-/// Wakes a parked thread.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = Box::pin(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
 }
 
 #[test]
