@@ -107,3 +107,21 @@ fn the_limits_of_system_v_segments_are_named() {
         assert!(error.hint().unwrap().contains("kernel.shmmni"), "{error}");
     });
 }
+
+#[test]
+fn the_limit_of_descriptors_is_an_error() {
+    isolated(|| {
+        let existing = SharedMemory::create_new(unique_name("shm"), 100).unwrap();
+        let child = fork_child(|| {
+            setrlimit(Resource::RLIMIT_NOFILE, 0, 0).unwrap();
+            let refused = [
+                SharedMemory::open(existing.name()).unwrap_err(),
+                SharedMemory::create_new(unique_name("shm"), 100).unwrap_err(),
+                Segment::create("limited", 100).unwrap_err(),
+            ];
+            i32::from(refused.iter().any(|error| error.raw_os_error() != Some(24)))
+        });
+        assert_eq!(child.wait().code(), Some(0), "EMFILE");
+        existing.memory().copy_in(0, b"there").unwrap();
+    });
+}

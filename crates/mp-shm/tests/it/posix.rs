@@ -1,7 +1,10 @@
 use std::{
     fs::File,
     io::ErrorKind,
-    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::ExitStatusExt,
+    },
     time::{Duration, Instant},
 };
 
@@ -303,5 +306,47 @@ fn a_peer_that_truncates_is_reported() {
         let error = shm.memory().copy_out_guarded(0, &mut [0; 10_000]).unwrap_err();
         assert!(matches!(error, GuardedError::Truncated { copied: 4096 }), "{error}");
         shm.memory().copy_in_guarded(0, b"there").unwrap();
+    });
+}
+
+#[test]
+fn a_new_object_belongs_to_its_creator_who_may_use_it_whatever_the_mode() {
+    isolated(|| {
+        let name = unique_name("shm");
+        let shm = CreateOptions::new().mode(0).create_new(&name, 100).unwrap();
+        shm.memory().copy_in(0, b"written").unwrap();
+        let found = std::fs::metadata(format!("/dev/shm/{name}")).unwrap();
+        let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+        assert_eq!((found.uid(), found.gid()), (uid.as_raw(), gid.as_raw()));
+        assert_eq!(found.permissions().mode() & 0o777, 0);
+    });
+}
+
+#[test]
+fn of_many_creators_one_wins() {
+    isolated(|| {
+        let name = unique_name("shm");
+        let gates: Vec<_> = (0..6).map(|_| Gate::new()).collect();
+        let racers: Vec<_> = gates
+            .iter()
+            .map(|go| {
+                fork_child(|| {
+                    go.wait();
+                    match SharedMemory::create_new(&name, 100) {
+                        Ok(mut shm) => {
+                            shm.persist();
+                            1
+                        }
+                        Err(error) if error.kind() == ErrorKind::AlreadyExists => 2,
+                        Err(_) => 3,
+                    }
+                })
+            })
+            .collect();
+        gates.iter().for_each(Gate::open);
+        let mut codes: Vec<_> = racers.into_iter().map(|racer| racer.wait().code()).collect();
+        codes.sort_unstable();
+        assert_eq!(codes, [Some(1), Some(2), Some(2), Some(2), Some(2), Some(2)]);
+        posix::unlink(&name).unwrap();
     });
 }

@@ -128,6 +128,7 @@ fn stat_tells_what_the_kernel_knows() {
         assert_eq!((stat.last_user, stat.removed), (Some(process::id()), false));
         assert_eq!((stat.permissions.mode, stat.permissions.key), (0o640, key(5)));
         assert!(stat.attach_time.unwrap() <= SystemTime::now() && stat.detach_time.is_none());
+        assert!(stat.change_time.unwrap() <= SystemTime::now());
         drop(other);
         assert!(shm.stat().unwrap().detach_time.is_some());
 
@@ -157,6 +158,9 @@ fn permissions_are_checked() {
                 ErrorKind::PermissionDenied
             );
             assert_eq!(sysv::stat(private.id()).unwrap_err().kind(), ErrorKind::PermissionDenied);
+            let permissions = readable.stat().unwrap().permissions;
+            let error = readable.set_permissions(&permissions).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         });
     });
 }
@@ -168,5 +172,25 @@ fn bad_input_is_refused() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert_eq!(SharedMemory::open_id(-1).unwrap_err().kind(), ErrorKind::InvalidInput);
         assert!(sysv::remove(-1).is_err() && sysv::stat(-1).is_err());
+    });
+}
+
+#[test]
+fn a_forked_child_inherits_attachments_and_an_executed_program_has_none() {
+    isolated(|| {
+        let shm = SharedMemory::create_new(Key::PRIVATE, 100).unwrap();
+        let id = shm.id();
+        let child = fork_child(|| {
+            let inherited = sysv::stat(id).unwrap().attached;
+            i32::try_from(inherited).unwrap()
+        });
+        assert_eq!(child.wait().code(), Some(2), "ours and the child's");
+        assert_eq!(sysv::stat(id).unwrap().attached, 1, "what a dead child had is detached");
+        let output = process::Command::new("cat").arg("/proc/sysvipc/shm").output().unwrap();
+        let listing = String::from_utf8(output.stdout).unwrap();
+        let mut lines = listing.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let column = lines.next().unwrap().iter().position(|&name| name == "nattch").unwrap();
+        let id = id.to_string();
+        assert_eq!(lines.find(|words| words[1] == id).unwrap()[column], "1");
     });
 }
