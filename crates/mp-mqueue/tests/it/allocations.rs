@@ -56,8 +56,7 @@ fn the_count_counts() {
 #[test]
 fn posix_queue() {
     isolated(|| {
-        let queue: posix::MessageQueue =
-            posix_options().create_new(unique_name("/mqueue")).unwrap();
+        let queue: posix::MessageQueue = posix_options().create_new(unique_name("mqueue")).unwrap();
         let mut buffer = [0; SIZE];
         allocates_nothing(|| {
             queue.send(b"x", 0).unwrap();

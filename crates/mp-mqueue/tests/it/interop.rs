@@ -31,7 +31,7 @@ fn run(command: &mut Command) -> Option<String> {
 #[test]
 fn posix_ipc_of_python() {
     isolated(|| {
-        let queue = posix_options().create_new(unique_name("/mqueue")).unwrap();
+        let queue = posix_options().create_new(unique_name("mqueue")).unwrap();
         let script = "
 import posix_ipc, sys
 queue = posix_ipc.MessageQueue(sys.argv[1])
@@ -42,7 +42,7 @@ queue.send(b'high', priority=31)
 theirs = posix_ipc.MessageQueue(sys.argv[2], posix_ipc.O_CREX, max_messages=3, max_message_size=5)
 theirs.send(b'12345')
 ";
-        let theirs = unique_name("/mqueue");
+        let theirs = format!("/{}", unique_name("mqueue"));
         let Some(mut python) = python_with_ipc(script) else { return };
         queue.send(b"from Rust", 7).unwrap();
         run(python.arg(queue.name().unwrap().as_str()).arg(&theirs)).unwrap();

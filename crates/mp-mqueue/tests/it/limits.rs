@@ -27,7 +27,7 @@ fn posix_capacity_and_message_size() {
     isolated(|| {
         let limits = posix::Limits::read().unwrap();
         as_ordinary_user(|| {
-            let name = unique_name("/mqueue");
+            let name = unique_name("mqueue");
             let most = CreateOptions::new().capacity(limits.msg_max as usize).message_size(1);
             drop(most.create_new(&name).unwrap());
             let more = most.capacity(limits.msg_max as usize + 1);
@@ -47,7 +47,7 @@ fn posix_capacity_and_message_size() {
 #[test]
 fn posix_bytes_and_descriptors() {
     isolated(|| {
-        let name = unique_name("/mqueue");
+        let name = unique_name("mqueue");
         setrlimit(Resource::RLIMIT_MSGQUEUE, 10_000, 10_000).unwrap();
         assert_eq!(posix::Limits::read().unwrap().bytes_max, Some(10_000));
         let error = posix::MessageQueue::create_new(&name).unwrap_err();
@@ -71,7 +71,7 @@ fn posix_number_of_queues() {
             let one = CreateOptions::new().capacity(1).message_size(1);
             let mut queues = Vec::new();
             let error = loop {
-                match one.create_new(unique_name("/mqueue")) {
+                match one.create_new(unique_name("mqueue")) {
                     Ok(queue) => queues.push(queue),
                     Err(error) => break error,
                 }

@@ -75,7 +75,7 @@ struct Posix;
 
 impl Backend for Posix {
     fn name(&self) -> String {
-        unique_name("/mqueue")
+        unique_name("mqueue")
     }
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn Queue>> {

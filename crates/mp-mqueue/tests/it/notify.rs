@@ -15,7 +15,7 @@ use nix::{
 use crate::{SIZE, posix_options, wait_asleep};
 
 fn fresh() -> MessageQueue {
-    posix_options().create_new(unique_name("/mqueue")).unwrap()
+    posix_options().create_new(unique_name("mqueue")).unwrap()
 }
 
 fn block_signal() -> SigSet {

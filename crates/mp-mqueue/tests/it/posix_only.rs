@@ -21,7 +21,7 @@ use nix::{
 use crate::{CAPACITY, SIZE, posix_options, text, wait_asleep};
 
 fn fresh() -> MessageQueue {
-    posix_options().create_new(unique_name("/mqueue")).unwrap()
+    posix_options().create_new(unique_name("mqueue")).unwrap()
 }
 
 #[test]
@@ -39,6 +39,26 @@ fn the_highest_priority_arrives_first_and_equal_ones_in_order() {
     });
 }
 
+/// System V wakes all of them, and the fastest one sends.
+#[test]
+fn the_longest_waiting_sender_is_served_first() {
+    isolated(|| {
+        let queue = fresh();
+        (0..CAPACITY).for_each(|n| queue.send(&text(n), 0).unwrap());
+        let waiters: Vec<_> = (0..3)
+            .map(|n| {
+                let child = fork_child(|| queue.send(&text(CAPACITY + n), 0).map_or(1, |()| 0));
+                wait_asleep(child.id(), child.id());
+                child
+            })
+            .collect();
+        for n in 0..CAPACITY + 3 {
+            assert_eq!(queue.recv(&mut [0; SIZE]).unwrap().bytes, text(n));
+        }
+        assert!(waiters.into_iter().all(|child| child.wait().success()));
+    });
+}
+
 #[test]
 fn bad_input_is_refused_before_anything_changes() {
     isolated(|| {
@@ -47,7 +67,7 @@ fn bad_input_is_refused_before_anything_changes() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert_eq!(queue.attributes().unwrap().len, 0);
 
-        let name = unique_name("/mqueue");
+        let name = unique_name("mqueue");
         let options = CreateOptions::new();
         for bad in
             [options.clone().capacity(0), options.clone().message_size(0), options.mode(0o1777)]
@@ -69,8 +89,8 @@ fn bad_input_is_refused_before_anything_changes() {
 #[test]
 fn the_longest_name_works() {
     isolated(|| {
-        let start = unique_name("/mqueue");
-        let queue = MessageQueue::create_new(format!("{start}{}", "x".repeat(256 - start.len())));
+        let start = unique_name("mqueue");
+        let queue = MessageQueue::create_new(format!("{start}{}", "x".repeat(255 - start.len())));
         let queue = queue.unwrap();
         assert_eq!(queue.name().unwrap().file_name().len(), 255);
         MessageQueue::open(queue.name().unwrap()).unwrap();

@@ -54,7 +54,7 @@ fn the_count_counts() {
 #[test]
 fn posix_semaphore() {
     isolated(|| {
-        let named = Semaphore::create_new(unique_name("/sem"), 1).unwrap();
+        let named = Semaphore::create_new(unique_name("sem"), 1).unwrap();
         for semaphore in [named, Semaphore::unnamed(1).unwrap()] {
             allocates_nothing(|| {
                 drop(semaphore.acquire().unwrap());

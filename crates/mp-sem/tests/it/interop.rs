@@ -32,7 +32,8 @@ fn run(command: &mut Command) -> Option<String> {
 #[test]
 fn posix_ipc_of_python() {
     isolated(|| {
-        let (ours, theirs) = (unique_name("/sem"), unique_name("/sem"));
+        let [ours, theirs] =
+            [unique_name("sem"), unique_name("sem")].map(|name| format!("/{name}"));
         let semaphore = Semaphore::create_new(&ours, 2).unwrap();
         let script = "
 import posix_ipc, sys

@@ -70,7 +70,7 @@ impl Backend for Named {
     const UNDOES: bool = false;
 
     fn name() -> String {
-        unique_name("/sem")
+        unique_name("sem")
     }
 
     fn create_new(name: &str, permits: u32) -> io::Result<Box<dyn Semaphore>> {

@@ -32,7 +32,7 @@ fn bad_input_is_refused_before_anything_changes() {
             assert_eq!(Semaphore::open(bad).unwrap_err().kind(), ErrorKind::InvalidInput);
             assert_eq!(Semaphore::unlink(bad).unwrap_err().kind(), ErrorKind::InvalidInput);
         }
-        let name = unique_name("/sem");
+        let name = unique_name("sem");
         let options = CreateOptions::new().mode(0o1777);
         assert_eq!(options.create_new(&name, 1).unwrap_err().kind(), ErrorKind::InvalidInput);
         let error = Semaphore::create_new(&name, MAX_VALUE + 1).unwrap_err();
@@ -45,9 +45,9 @@ fn bad_input_is_refused_before_anything_changes() {
 #[test]
 fn the_longest_name_works() {
     isolated(|| {
-        let start = unique_name("/sem");
+        let start = unique_name("sem");
         // The C library puts `sem.` before it.
-        let name = format!("{start}{}", "x".repeat(252 - start.len()));
+        let name = format!("{start}{}", "x".repeat(251 - start.len()));
         let _semaphore = Semaphore::create_new(&name, 1).unwrap();
         Semaphore::open(&name).unwrap();
         Semaphore::create_new(format!("{name}x"), 1).unwrap_err();
@@ -59,7 +59,7 @@ fn a_named_semaphore_is_a_file_with_its_mode() {
     use std::os::unix::fs::PermissionsExt;
 
     isolated(|| {
-        let name = unique_name("/sem");
+        let name = unique_name("sem");
         let semaphore = CreateOptions::new().mode(0o640).create_new(&name, 1).unwrap();
         let file = format!("/dev/shm/sem.{}", semaphore.name().unwrap().file_name());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
@@ -77,12 +77,12 @@ fn a_semaphore_belongs_to_the_user_who_created_it() {
             return skip("two users need root");
         }
         as_ordinary_user(|| {
-            let semaphore = Semaphore::create_new(unique_name("/sem"), 1).unwrap();
+            let semaphore = Semaphore::create_new(unique_name("sem"), 1).unwrap();
             let file = format!("/dev/shm/sem.{}", semaphore.name().unwrap().file_name());
             let metadata = fs::metadata(file).unwrap();
             assert_eq!([metadata.uid(), metadata.gid()], [65_534; 2]);
         });
-        let name = unique_name("/sem");
+        let name = unique_name("sem");
         let _semaphore = Semaphore::create_new(&name, 1).unwrap();
         as_ordinary_user(|| {
             let error = Semaphore::unlink(&name).unwrap_err();
@@ -95,7 +95,7 @@ fn a_semaphore_belongs_to_the_user_who_created_it() {
 #[test]
 fn an_unlinked_semaphore_goes_on_for_those_who_have_it() {
     isolated(|| {
-        let name = unique_name("/sem");
+        let name = unique_name("sem");
         let semaphore = Semaphore::create_new(&name, 0).unwrap();
         let other = Semaphore::open(&name).unwrap();
         Semaphore::unlink(&name).unwrap();
