@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    os::unix::process::ExitStatusExt,
+    os::unix::{fs::FileExt, process::ExitStatusExt},
     path::Path,
     time::{Duration, Instant},
 };
@@ -156,29 +156,37 @@ fn a_timeout_is_never_early_and_prompt<B: Kind>() {
 /// The accuracy that the docs promise: 10 ms after it became free, and the scheduler's delay.
 fn a_lock_that_becomes_free_is_found_in_time<B: Kind>() {
     let file = NamedTempFile::new().unwrap();
-    let mine = open(file.path());
-    let delays = [0; 5].map(|_| {
-        let (gate, released) = (Gate::new(), tempfile::tempfile().unwrap());
-        let other = fork_child(|| {
-            let lock = B::exclusive().lock(open(file.path())).unwrap();
-            gate.open();
-            // Long enough for the pauses of the waiter to have become their longest.
-            let end = Instant::now() + Duration::from_millis(45);
-            mp_os::poll::wait_many(&[], mp_os::Deadline::at(end)).unwrap();
-            drop(lock);
-            std::io::Write::write_all(&mut &released, &monotonic_nanos().to_ne_bytes()).unwrap();
-            0
-        });
-        other.wait_at(&gate);
-        let lock = B::exclusive().lock_timeout(&mine, Duration::from_secs(20)).unwrap();
-        let found = monotonic_nanos();
+    // The median of seven; where others keep this machine busy meanwhile, that of another seven.
+    let median = || {
+        let mut delays = [0; 7].map(|_| delay_after_unlock::<B>(file.path()));
+        delays.sort();
+        delays[3]
+    };
+    let in_time = (0..3).any(|_| median() <= Duration::from_millis(20));
+    assert!(in_time, "three times too late");
+}
+
+/// How long after another process unlocked a wait with a deadline finds the lock.
+fn delay_after_unlock<B: Kind>(path: &Path) -> Duration {
+    let (gate, released) = (Gate::new(), tempfile::tempfile().unwrap());
+    let other = fork_child(|| {
+        let lock = B::exclusive().lock(open(path)).unwrap();
+        gate.open();
+        // Pauses that go on doubling would have their attempts after 51 and 102 ms.
+        let end = Instant::now() + Duration::from_millis(60);
+        mp_os::poll::wait_many(&[], mp_os::Deadline::at(end)).unwrap();
+        released.write_all_at(&monotonic_nanos().to_ne_bytes(), 0).unwrap();
         drop(lock);
-        assert!(other.wait().success());
-        let mut nanos = [0; 8];
-        std::os::unix::fs::FileExt::read_exact_at(&released, &mut nanos, 0).unwrap();
-        Duration::from_nanos(found.saturating_sub(u64::from_ne_bytes(nanos)))
+        0
     });
-    assert!(delays.iter().min().unwrap() <= &Duration::from_millis(20), "{delays:?}");
+    other.wait_at(&gate);
+    let lock = B::exclusive().lock_timeout(open(path), Duration::from_secs(20)).unwrap();
+    let found = monotonic_nanos();
+    drop(lock);
+    assert!(other.wait().success());
+    let mut nanos = [0; 8];
+    released.read_exact_at(&mut nanos, 0).unwrap();
+    Duration::from_nanos(found - u64::from_ne_bytes(nanos))
 }
 
 /// The same clock in every process.
@@ -405,9 +413,9 @@ fn mutual_exclusion<B: Kind>() {
             let lock = B::exclusive().lock(&mine).unwrap();
             let mut bytes = [0; 4];
             // An empty file is zero.
-            std::os::unix::fs::FileExt::read_at(*lock, &mut bytes, 0).unwrap();
+            lock.read_at(&mut bytes, 0).unwrap();
             let next = (u32::from_ne_bytes(bytes) + 1).to_ne_bytes();
-            std::os::unix::fs::FileExt::write_all_at(*lock, &next, 0).unwrap();
+            lock.write_all_at(&next, 0).unwrap();
         }
         0
     };

@@ -100,7 +100,7 @@ fn unlocking_a_part_wakes_who_waits_for_it<B: RangeBackend>(exclusive: Request<B
 /// Every two steps of locking, converting and unlocking among four bytes, against what they should add up to.
 fn every_pair_of_steps_adds_up<B: RangeBackend>(exclusive: Request<B>, shared: Request<B>) {
     // Before, at the beginning of, inside, at the end of and around each other.
-    const RANGES: [(u64, u64); 6] = [(0, 1), (0, 2), (0, 4), (1, 2), (1, 3), (2, 4)];
+    const RANGES: [(u64, u64); 5] = [(0, 2), (0, 4), (1, 2), (1, 3), (2, 4)];
     let steps: Vec<_> = [Some(Mode::Exclusive), Some(Mode::Shared), None]
         .into_iter()
         .flat_map(|mode| RANGES.map(|range| (mode, range)))
