@@ -106,8 +106,8 @@ pub fn holders(file: impl AsFd) -> Result<Vec<Holder>> {
     let failed = |error| Error::new("find who locks", describe(fd), error);
     let file = FileId::of(fd).map_err(failed)?;
     let mut holders = read_stable(file).map_err(failed)?;
-    for holder in holders.iter_mut().filter(|holder| holder.pid.is_none()) {
-        holder.pid = find_process(fd, file, holder).map_err(failed)?;
+    if holders.iter().any(|holder| holder.pid.is_none()) {
+        find_processes(fd, file, &mut holders).map_err(failed)?;
     }
     Ok(holders)
 }
@@ -156,33 +156,35 @@ fn on_file(table: &str, file: FileId) -> impl Iterator<Item = Holder> {
         .filter_map(move |(on, holder)| (on == file).then_some(holder))
 }
 
-/// The number of a process that has the lock among those of its open files.
+/// Fills in the numbers of processes that have the locks among those of their open files.
 ///
 /// Processes and descriptors that vanish meanwhile, or that this user may not look at, are passed over.
-fn find_process(fd: BorrowedFd<'_>, file: FileId, wanted: &Holder) -> io::Result<Option<u32>> {
+fn find_processes(fd: BorrowedFd<'_>, file: FileId, holders: &mut [Holder]) -> io::Result<()> {
     let stat = fstat(fd)?;
+    let is_same_file = |path: &Path| {
+        nix::sys::stat::stat(path)
+            .is_ok_and(|other| (other.st_dev, other.st_ino) == (stat.st_dev, stat.st_ino))
+    };
     for process in fs::read_dir("/proc")? {
         let process = process?;
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok())
-        else {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         let Ok(descriptors) = fs::read_dir(process.path().join("fd")) else { continue };
-        for descriptor in descriptors.flatten() {
-            let same_file = nix::sys::stat::stat(&descriptor.path())
-                .is_ok_and(|other| (other.st_dev, other.st_ino) == (stat.st_dev, stat.st_ino));
-            let info = process.path().join("fdinfo").join(descriptor.file_name());
-            if same_file && has_lock(&info, file, wanted) {
-                return Ok(Some(pid));
+        for descriptor in descriptors.flatten().filter(|it| is_same_file(&it.path())) {
+            let path = process.path().join("fdinfo").join(descriptor.file_name());
+            let info = fs::read_to_string(path).unwrap_or_default();
+            for lock in on_file(&info, file) {
+                if let Some(holder) = holders.iter_mut().find(|holder| **holder == lock) {
+                    holder.pid = holder.pid.or(Some(pid));
+                }
             }
         }
+        if holders.iter().all(|holder| holder.pid.is_some()) {
+            break;
+        }
     }
-    Ok(None)
-}
-
-fn has_lock(fdinfo: &Path, file: FileId, wanted: &Holder) -> bool {
-    fs::read_to_string(fdinfo)
-        .is_ok_and(|info| on_file(&info, file).any(|holder| holder == *wanted))
+    Ok(())
 }
 
 /// A file as `/proc/locks` names it: the device of its file system and its number there.
