@@ -94,12 +94,12 @@ fn write_quietly(
     flags: libc::c_int,
 ) -> io::Result<usize> {
     if !NOSIGNAL_IS_UNKNOWN.load(Relaxed) {
-        match pwritev2(fd, parts, flags | RWF_NOSIGNAL) {
+        match writev(fd, parts, flags | RWF_NOSIGNAL) {
             Err(error) if is_unsupported(&error) => {}
             result => return result,
         }
     }
-    let result = without_sigpipe(|| pwritev2(fd, parts, flags));
+    let result = without_sigpipe(|| writev(fd, parts, flags));
     if !result.as_ref().is_err_and(is_unsupported) {
         // The rest of `flags` is known, so it was `RWF_NOSIGNAL` that was refused.
         NOSIGNAL_IS_UNKNOWN.store(true, Relaxed);
@@ -107,22 +107,26 @@ fn write_quietly(
     result
 }
 
-fn pwritev2(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>], flags: libc::c_int) -> io::Result<usize> {
+/// `pwritev2(2)`, or `writev(2)` where there are no flags.
+fn writev(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>], flags: libc::c_int) -> io::Result<usize> {
     // More than the kernel takes in one call are left to the next.
     let parts = &parts[..parts.len().min(libc::UIO_MAXIOV as usize)];
-    // SAFETY: `IoSlice` has the layout of `iovec`, as std guarantees, and `parts` are valid for reads.
-    count(unsafe {
-        libc::pwritev2(fd.as_raw_fd(), parts.as_ptr().cast(), parts.len() as _, -1, flags)
-    })
+    let (fd, iovec, len) = (fd.as_raw_fd(), parts.as_ptr().cast(), parts.len() as _);
+    if flags == 0 {
+        // SAFETY: `IoSlice` has the layout of `iovec`, as std guarantees, and `parts` are valid for reads.
+        return count(unsafe { libc::writev(fd, iovec, len) });
+    }
+    // SAFETY: as above.
+    count(unsafe { libc::pwritev2(fd, iovec, len, -1, flags) })
 }
 
 fn count(value: isize) -> io::Result<usize> {
     cvt(value).map(isize::unsigned_abs)
 }
 
-/// The kernel, or a sandbox, does not know a flag or the call.
+/// The kernel does not know a flag, or a sandbox the call. Pipes have no other use for these errors.
 fn is_unsupported(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS))
+    matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EPERM))
 }
 
 /// The end of the pipe that `fd` is, opened once more and nonblocking: a state of its own, as `O_NONBLOCK` needs it.
@@ -131,7 +135,12 @@ fn open_anew(fd: BorrowedFd<'_>, access: OFlag) -> io::Result<OwnedFd> {
     let mut path = [0; 32];
     write!(&mut path[..], "/proc/self/fd/{}", fd.as_raw_fd())?;
     let path = CStr::from_bytes_until_nul(&path).map_err(io::Error::other)?;
-    Ok(open(path, access | packets | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?)
+    let anew = open(path, access | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?;
+    if !packets.is_empty() {
+        // `open(2)` refuses this flag for a pipe.
+        fcntl(&anew, FcntlArg::F_SETFL(packets | OFlag::O_NONBLOCK))?;
+    }
+    Ok(anew)
 }
 
 /// Runs `operation` so that a broken pipe is its error and never the signal, whose default is to end the process.
@@ -211,12 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn an_end_opened_anew_keeps_packets() {
+        let (reader, writer) = nix::unistd::pipe2(OFlag::O_DIRECT).unwrap();
+        for packet in [b"one", b"two"] {
+            assert_eq!(write_anew(writer.as_fd(), &[IoSlice::new(packet)]).unwrap(), 3);
+        }
+        assert_eq!(read_anew(reader.as_fd(), &mut [0; 8]).unwrap(), 3);
+    }
+
+    #[test]
     fn a_masked_write_leaves_no_signal() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         // Whether the test harness ignores the signal or not, none is pending afterwards.
         let error =
-            without_sigpipe(|| pwritev2(writer.as_fd(), &[IoSlice::new(b"x")], 0)).unwrap_err();
+            without_sigpipe(|| writev(writer.as_fd(), &[IoSlice::new(b"x")], 0)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         assert!(!is_pending());
     }

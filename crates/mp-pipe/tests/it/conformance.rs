@@ -259,3 +259,21 @@ fn framed_in_pieces(backend: &impl Backend) {
     }
     assert_eq!(sender.pending(), 0);
 }
+
+#[test]
+fn limits_are_named() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    mp_testkit::isolated(|| {
+        mp_testkit::as_ordinary_user(|| {
+            let (reader, _writer) = mp_pipe::pipe().unwrap();
+            let error = reader.set_capacity(1 << 30).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(nix::libc::EPERM));
+            assert!(error.hint().unwrap().contains("pipe-max-size"));
+        });
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
+        let error = mp_pipe::pipe().unwrap_err();
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+        assert_eq!(error.raw_os_error(), Some(nix::libc::EMFILE));
+    });
+}

@@ -83,6 +83,11 @@ fn refusals(backend: &impl Backend) {
     writer.write(b"x").unwrap();
     let error = reader.tee_to(&writer, 1).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(nix::libc::EINVAL), "the same pipe");
+    let directory = tempfile::tempdir().unwrap();
+    let mut append = std::fs::OpenOptions::new();
+    let file = append.append(true).create(true).open(directory.path().join("log")).unwrap();
+    let error = reader.splice_to(&file, 1).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(nix::libc::EINVAL), "opened to append");
     let (target, into) = mp_pipe::pipe().unwrap();
     drop(target);
     assert_eq!(reader.splice_to(&into, 1).unwrap_err().kind(), ErrorKind::BrokenPipe);

@@ -9,7 +9,7 @@ use crate::backends;
 
 trait Stream: ByteSource + ByteSink {
     fn clone_of(&self) -> Self;
-    fn half_close(&self);
+    fn end(&self, how: Shutdown) -> mp_socket::Result<()>;
 }
 
 macro_rules! stream {
@@ -18,8 +18,8 @@ macro_rules! stream {
             fn clone_of(&self) -> Self {
                 self.try_clone().unwrap()
             }
-            fn half_close(&self) {
-                self.shutdown(Shutdown::Write).unwrap();
+            fn end(&self, how: Shutdown) -> mp_socket::Result<()> {
+                self.shutdown(how)
             }
         }
     };
@@ -60,7 +60,7 @@ macro_rules! for_every_stream {
     };
 }
 
-for_every_stream! { framed, both_ways, framed_in_pieces, the_end_within_a_message, sender_killed }
+for_every_stream! { framed, both_ways, shutdown, framed_in_pieces, the_end_within_a_message, sender_killed }
 
 fn framed<S: Stream>(make: impl Fn() -> (S, S)) {
     let (left, right) = make();
@@ -83,10 +83,27 @@ fn both_ways<S: Stream>(make: impl Fn() -> (S, S)) {
         right.send(&question).unwrap();
         assert_eq!(left.recv().unwrap(), Some(&number.to_le_bytes()[..]));
     }
-    left.stream().half_close();
+    left.stream().end(Shutdown::Write).unwrap();
     assert_eq!(right.recv().unwrap(), None);
     right.send(b"the other way is open").unwrap();
     assert!(left.recv().unwrap().is_some());
+}
+
+fn shutdown<S: Stream>(make: impl Fn() -> (S, S)) {
+    let never = mp_os::Deadline::never();
+    let (left, right) = make();
+    left.end(Shutdown::Read).unwrap();
+    assert_eq!(left.read_until(&mut [0; 4], never).unwrap(), 0, "reading has ended");
+    left.write_until(&[std::io::IoSlice::new(b"x")], never).unwrap();
+    assert_eq!(right.read_until(&mut [0; 4], never).unwrap(), 1, "writing has not");
+    left.end(Shutdown::Both).unwrap();
+    let Err(mp_socket::TimeoutError::Os(error)) =
+        left.write_until(&[std::io::IoSlice::new(b"x")], never)
+    else {
+        panic!("writing has ended")
+    };
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(right.read_until(&mut [0; 4], never).unwrap(), 0);
 }
 
 fn framed_in_pieces<S: Stream>(make: impl Fn() -> (S, S)) {

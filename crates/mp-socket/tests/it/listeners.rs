@@ -303,3 +303,20 @@ fn no_descriptor_is_free() {
         listener.try_accept().unwrap();
     });
 }
+
+#[test]
+fn no_permission() {
+    isolated(|| {
+        let place = backends::path();
+        let directory = place.address.as_path().unwrap().parent().unwrap();
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+        let _listener = UnixListener::bind_with_mode(&place.address, 0o000).unwrap();
+        mp_testkit::as_ordinary_user(|| {
+            let error = UnixStream::connect(&place.address).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+            // Whoever may not connect does not take it for dead either.
+            assert!(UnixListener::bind(&place.address).is_err());
+        });
+        assert!(place.address.as_path().unwrap().exists());
+    });
+}
