@@ -23,6 +23,8 @@ const UNSAFE_FILES: &[&str] = &[
     "crates/mp-mmap/src/guard.rs",
     "crates/mp-mmap/src/mapping.rs",
     "crates/mp-mmap/src/memory.rs",
+    // A segment, which is memory for as long as it is attached.
+    "crates/mp-shm/src/sysv.rs",
     // The list of robust locks that a thread shares with the kernel.
     "crates/mp-sync/src/robust.rs",
 ];
