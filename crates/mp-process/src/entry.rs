@@ -159,7 +159,7 @@ pub(crate) fn rehearse() {
 pub(crate) fn run_copy<R: Serialize>(socket: &SeqpacketSocket, task: impl FnOnce() -> R) -> ! {
     tie_to_parent(socket);
     let mut output = protocol::returned();
-    let call = || match panic::catch(|| encoding::encode(&task(), &mut output)) {
+    let call = || match panic::catch(|| encoding::encode(&transfer::outside(task), &mut output)) {
         Ok(Ok(())) => CallOutcome::Returned,
         Ok(Err(error)) => CallOutcome::ResultUnencodable(error.to_string()),
         Err(panic) => CallOutcome::Panicked(panic),
