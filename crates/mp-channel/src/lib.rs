@@ -56,6 +56,7 @@ mod ring;
 #[cfg(feature = "serde")]
 mod serde;
 mod sys;
+mod window;
 
 pub use mp_os::{Deadline, Error, Result};
 pub use mp_shm::{Segment, SparseSegment};

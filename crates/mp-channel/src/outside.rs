@@ -5,7 +5,7 @@
 //! commit of the record that names the place is what allocates it, the commit of its pop is what frees it.
 //!
 //! * The first [`WINDOW`] bytes of the file are used round and round, like the ring, and keep their memory: writing to
-//!   memory that exists is twenty times faster than to memory that the kernel must find and clear first.
+//!   memory that is there and mapped is twenty times faster than to memory that the kernel must find and clear first.
 //! * A longer record is stored alone, with nothing else in flight, in a slot of its own beyond the window, whose memory the
 //!   consumer gives back. The slot follows from the record's position in the ring; there are two for each position, used
 //!   by turns. A consumer gives memory back under the head lock after its commit, when producers may already write the
@@ -13,12 +13,15 @@
 
 use mp_os::{Error, Result};
 use mp_shm::{Segment, SparseSegment};
-use std::{fs::File, io, os::unix::fs::MetadataExt};
+use std::{fs::File, io, os::unix::fs::MetadataExt, sync::OnceLock};
 
-use crate::{error::damaged, layout::Shape, position::Position, sys};
-
-/// The part of the file that keeps its memory.
-pub(crate) const WINDOW: u64 = 16 << 20;
+use crate::{
+    error::damaged,
+    layout::Shape,
+    position::Position,
+    sys,
+    window::{WINDOW, Window},
+};
 
 /// The longest slot.
 const SLOT_MAX: u64 = 64 << 30;
@@ -29,9 +32,10 @@ const FILE_MAX: u64 = 1 << 60;
 /// Places begin at multiples, so that copies are aligned.
 const ALIGN: u64 = 64;
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Outside {
     pub(crate) file: SparseSegment,
+    window: OnceLock<Window>,
     /// The number of slots, two for each unit of the ring; a power of two.
     slots: u64,
     /// The length of a slot; zero where the file is the window only.
@@ -70,7 +74,7 @@ impl Outside {
     pub(crate) fn new(file: SparseSegment, shape: Shape) -> Self {
         let (slots, slot) = Self::slots(shape);
         let slot = if file.len() == WINDOW + slots * slot { slot } else { 0 };
-        Self { file, slots, slot }
+        Self { file, window: OnceLock::new(), slots, slot }
     }
 
     fn slots(shape: Shape) -> (u64, u64) {
@@ -115,7 +119,20 @@ impl Outside {
             || place.len <= self.slot && place.offset == self.slot_at(units)
     }
 
+    fn window(&self) -> Result<&Window> {
+        match self.window.get() {
+            Some(window) => Ok(window),
+            None => {
+                let window = Window::map(&self.file)?;
+                Ok(self.window.get_or_init(|| window))
+            }
+        }
+    }
+
     pub(crate) fn write(&self, place: Place, parts: &[&[u8]]) -> Result<()> {
+        if place.offset < WINDOW {
+            return self.window()?.write(&self.file, place, parts);
+        }
         let mut offset = place.offset;
         for part in parts {
             self.file.write_at(offset, part)?;
@@ -126,6 +143,9 @@ impl Outside {
 
     /// Appends the contents of a record to `bytes`, which has the capacity.
     pub(crate) fn read(&self, place: Place, bytes: &mut Vec<u8>) -> Result<()> {
+        if place.offset < WINDOW {
+            return self.window()?.read(&self.file, place, bytes);
+        }
         sys::read_at(&self.file, place.offset, place.len as usize, bytes)
             .map_err(|error| Error::new("read", "a large record of a ring", error))
     }

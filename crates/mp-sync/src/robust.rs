@@ -9,7 +9,8 @@
 //!
 //! What is known about a thread is cached in thread-local storage, which a forked process inherits with its parent's TID
 //! inside, and a raw `clone(2)` runs no `atfork` handler. So the cache is valid for one *generation* only, a number on a
-//! page that the kernel wipes in every new process (`MADV_WIPEONFORK`).
+//! page that the kernel wipes in every new process (`MADV_WIPEONFORK`). A child that shares the memory of its parent, as
+//! after `vfork(2)`, shares the page and the storage too: it must not take locks.
 //!
 //! # Safety
 //!

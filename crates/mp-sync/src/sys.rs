@@ -18,7 +18,7 @@ use std::{
 use mp_os::{Deadline, cvt};
 use nix::{
     libc,
-    sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous},
+    sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap},
 };
 
 use crate::{Doorbell, LeafLock, robust::RobustHead};
@@ -110,7 +110,11 @@ pub(crate) fn wiped_on_fork() -> io::Result<&'static AtomicU64> {
     // SAFETY: a new private anonymous mapping replaces nothing. The kernel rounds the length up to a page.
     let page = unsafe { mmap_anonymous(None, LEN, access, MapFlags::MAP_PRIVATE) }?;
     // SAFETY: the advice is for the page just mapped, which nobody else knows.
-    unsafe { madvise(page, LEN.get(), MmapAdvise::MADV_WIPEONFORK) }?;
+    if let Err(refused) = unsafe { madvise(page, LEN.get(), MmapAdvise::MADV_WIPEONFORK) } {
+        // SAFETY: as above.
+        unsafe { munmap(page, LEN.get()) }?;
+        return Err(refused.into());
+    }
     // SAFETY: the page is zeroed, aligned, writable and never unmapped; only atomics ever touch it.
     Ok(unsafe { page.cast::<AtomicU64>().as_ref() })
 }

@@ -18,7 +18,7 @@ fn kill<S>(
     oracle: impl FnMut(S, Point),
 ) -> SweepReport {
     let report = if cfg!(debug_assertions) {
-        sweep_sample(60, setup, operation, oracle)
+        sweep_sample(20, setup, operation, oracle)
     } else {
         sweep(setup, operation, oracle)
     };
