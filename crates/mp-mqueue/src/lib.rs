@@ -35,6 +35,8 @@
 //! allocation; deadlines on the monotonic clock that are never early and survive signals; and a creator that removes what it made
 //! when it is dropped, unless told to [`persist`](posix::MessageQueue::persist).
 //!
+//! With the feature `serde`, handles travel inside process arguments and messages; what arrives is an opener.
+//!
 //! # When a process is killed
 //!
 //! The queue belongs to the kernel, and a message is in it whole or not at all. Each row is a test for both kinds
@@ -67,5 +69,7 @@
 
 pub mod posix;
 pub mod sysv;
+#[cfg(feature = "serde")]
+mod transfer;
 
 pub use mp_os::{Error, ObjectName, Result, TimeoutError, TryError};

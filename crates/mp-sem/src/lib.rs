@@ -31,6 +31,8 @@
 //! that are never early and survive signals; `release`, to give back what another process took; and a creator that removes what it
 //! made when it is dropped, unless told to [`persist`](posix::Semaphore::persist).
 //!
+//! With the feature `serde`, handles travel inside process arguments and messages; what arrives is an opener.
+//!
 //! # When a process is killed
 //!
 //! Each row is a test for each kind (`tests/it/kills.rs`, `tests/it/creation.rs`, `tests/it/sysv_only.rs`).
@@ -60,5 +62,7 @@
 
 pub mod posix;
 pub mod sysv;
+#[cfg(feature = "serde")]
+mod transfer;
 
 pub use mp_os::{Error, ObjectName, Result, TimeoutError, TryError};

@@ -175,6 +175,6 @@ impl OpenOptions {
         }
         let fd = sys::open(name.as_c_str(), self.read, self.write)
             .map_err(|error| Error::new("open", object(Some(&name)), error))?;
-        Ok(Inner { fd, name: Some(name), creator: None, persist: AtomicBool::new(false) }.into())
+        Ok(MessageQueue::received(fd, Some(name)))
     }
 }

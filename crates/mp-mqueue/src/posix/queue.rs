@@ -169,6 +169,11 @@ impl MessageQueue {
         self.0.persist.store(true, Ordering::Relaxed);
     }
 
+    /// A handle that somebody else made.
+    pub(crate) fn received(fd: OwnedFd, name: Option<ObjectName>) -> Self {
+        Inner { fd, name, creator: None, persist: AtomicBool::new(false) }.into()
+    }
+
     pub(super) fn error(&self, verb: &'static str, error: io::Error) -> Error {
         Error::new(verb, object(self.name()), error)
     }
@@ -314,7 +319,7 @@ impl AsFd for MessageQueue {
 /// A queue that was inherited or received; operations on any other descriptor fail with `EBADF`. Never an owner.
 impl From<OwnedFd> for MessageQueue {
     fn from(fd: OwnedFd) -> Self {
-        Inner { fd, name: None, creator: None, persist: AtomicBool::new(false) }.into()
+        Self::received(fd, None)
     }
 }
 

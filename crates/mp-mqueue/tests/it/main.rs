@@ -11,6 +11,8 @@ mod notify;
 mod ownership;
 mod posix_only;
 mod sysv_only;
+#[cfg(feature = "serde")]
+mod transfer;
 
 use std::{
     fs, io,

@@ -27,7 +27,7 @@ pub const MAX_VALUE: u32 = i32::MAX.unsigned_abs();
 /// behind. Others never unlink.
 ///
 /// Those *without a name* lie in shared memory: of their own ([`unnamed`](Self::unnamed), which a forked child shares and
-/// others [open](Self::open_in) by its [descriptor](Self::memory)), or in the caller's ([`create_in`](Self::create_in)).
+/// others [open](Self::open_in) in its [memory](Self::memory)), or in the caller's ([`create_in`](Self::create_in)).
 ///
 /// Permits of a process that is killed are **lost for ever**: nobody knows who holds one. See
 /// [`sysv`](crate::sysv) for permits that the kernel gives back.
@@ -101,7 +101,7 @@ impl Semaphore {
 
     /// `sem_init(3)`—Creates a semaphore without a name, in shared memory of its own.
     ///
-    /// Forked children share it. Other processes [open](Self::open_in) it in its [memory](Self::memory), at offset 0. There
+    /// Forked children share it. Other processes [open](Self::open_in) it in its [memory](Self::memory), at [offset](Self::offset) 0. There
     /// is nothing to remove: it goes with the last process that has it.
     ///
     /// # Errors
@@ -201,6 +201,11 @@ impl Semaphore {
     /// The memory of a semaphore without a name, to be passed to whoever shall [open](Self::open_in) it.
     pub fn memory(&self) -> Option<BorrowedFd<'_>> {
         self.0.raw.memory()
+    }
+
+    /// Where it lies in its [memory](Self::memory), in bytes; 0 for a named one.
+    pub fn offset(&self) -> usize {
+        self.0.raw.offset()
     }
 
     /// The name it was opened by; `None` where it has none.

@@ -52,7 +52,7 @@ enum Place {
     /// The C library keeps the mapping until `sem_close`.
     Named,
     /// A shared mapping of ours, and the memory it shows.
-    Mapped { start: NonNull<c_void>, len: usize, memory: OwnedFd },
+    Mapped { start: NonNull<c_void>, len: usize, memory: OwnedFd, offset: usize },
 }
 
 // SAFETY: a process-shared semaphore may be used by any thread of any process.
@@ -112,7 +112,7 @@ impl Raw {
         let start = unsafe { mmap(None, len, protection, MapFlags::MAP_SHARED, &memory, first) }?;
         // SAFETY: the mapping has `within + SIZE` bytes.
         let sem = unsafe { start.byte_add(within) }.cast();
-        Ok(Self { sem, place: Place::Mapped { start, len: len.get(), memory } })
+        Ok(Self { sem, place: Place::Mapped { start, len: len.get(), memory, offset } })
     }
 
     /// The memory of a semaphore without a name.
@@ -120,6 +120,14 @@ impl Raw {
         match &self.place {
             Place::Named => None,
             Place::Mapped { memory, .. } => Some(memory.as_fd()),
+        }
+    }
+
+    /// Where it lies in its memory.
+    pub(super) fn offset(&self) -> usize {
+        match self.place {
+            Place::Named => 0,
+            Place::Mapped { offset, .. } => offset,
         }
     }
 
