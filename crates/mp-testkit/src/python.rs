@@ -50,18 +50,29 @@ fn command(interpreter: &Path, script: &str) -> Command {
 fn environment() -> Result<PathBuf, String> {
     let target = target_directory().ok_or("the test is not in a target directory")?;
     let (directory, done) = (target.join("python-ipc"), target.join("python-ipc.done"));
-    let kept = || fs::read_to_string(&done).ok();
-    let lock = File::create(target.join("python-ipc.lock")).map_err(|error| error.to_string())?;
-    lock.lock().map_err(|error| error.to_string())?;
-    let reason = match kept() {
-        Some(reason) => reason,
-        None => {
-            let reason = make(&directory).err().unwrap_or_default();
-            fs::write(&done, &reason).map_err(|error| error.to_string())?;
-            reason
-        }
+    // Before the lock, which an ordinary user may not take where root has made the directory.
+    let reason = match fs::read_to_string(&done) {
+        Ok(reason) => reason,
+        Err(_) => make_once(&directory, &done).map_err(|error| {
+            format!("the virtual environment cannot be made under {}: {error}", target.display())
+        })?,
     };
     if reason.is_empty() { Ok(directory) } else { Err(reason) }
+}
+
+/// Makes the environment unless another process has meanwhile: why it cannot be made, empty if it can.
+fn make_once(directory: &Path, done: &Path) -> io::Result<String> {
+    let lock = File::create(done.with_extension("lock"))?;
+    lock.lock()?;
+    if let Ok(reason) = fs::read_to_string(done) {
+        return Ok(reason);
+    }
+    let reason = make(directory).err().unwrap_or_default();
+    // Whoever finds the file finds it complete.
+    let unfinished = done.with_extension("new");
+    fs::write(&unfinished, &reason)?;
+    fs::rename(unfinished, done)?;
+    Ok(reason)
 }
 
 /// Where cargo builds: the nearest directory above this executable that has cargo's tag.
