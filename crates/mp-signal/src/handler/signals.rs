@@ -49,30 +49,41 @@ pub struct Signals {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     writer: OwnedFd,
-    /// The signals that found the pipe full; bit `n` stands for signal `n + 1`.
+    /// The signals that found the pipe full, as the bits of a [`SignalSet`].
     lost: AtomicU64,
     /// The process whose signals these are: a forked child has the handler and the pipe, too.
     process: u32,
 }
 
 impl Inbox {
-    /// Async-signal-safe: two system calls and an atomic.
+    /// Async-signal-safe: system calls and atomics.
     pub(crate) fn deliver(&self, info: SignalInfo) {
         if sys::process_id() != self.process {
             return;
         }
         // A record is shorter than PIPE_BUF, so it is written whole or not at all.
-        if sys::write(self.writer.as_fd(), &info.to_bytes()).is_err() {
-            self.lost.fetch_or(1 << (info.signal().as_raw() - 1), Ordering::SeqCst);
+        let record = info.to_bytes();
+        if sys::write(self.writer.as_fd(), &record).is_ok() {
+            return;
+        }
+        let bit = bit(info.signal());
+        self.lost.fetch_or(bit, Ordering::SeqCst);
+        // A reader may have emptied the pipe before it could see the bit, and sleep now. So try again: if the pipe is full
+        // still, the reader is yet to come and sees the bit; if not, the record wakes it.
+        if sys::write(self.writer.as_fd(), &record).is_ok() {
+            self.lost.fetch_and(!bit, Ordering::SeqCst);
         }
     }
 
     fn take_lost(&self) -> Option<Signal> {
         let lost = self.lost.load(Ordering::SeqCst);
-        let signal = Signal::new(lost.trailing_zeros().cast_signed() + 1).ok()?;
-        let bit = 1 << (signal.as_raw() - 1);
-        (self.lost.fetch_and(!bit, Ordering::SeqCst) & bit != 0).then_some(signal)
+        let signal = Signal::all().find(|&signal| lost & bit(signal) != 0)?;
+        (self.lost.fetch_and(!bit(signal), Ordering::SeqCst) & bit(signal) != 0).then_some(signal)
     }
+}
+
+fn bit(signal: Signal) -> u64 {
+    SignalSet::from(signal).bits()
 }
 
 impl Signals {
@@ -105,7 +116,7 @@ impl Signals {
     fn recv_until(&self, deadline: Deadline) -> Result<SignalInfo, TimeoutError> {
         let failed = |error| Error::new("read", "caught signals", error);
         loop {
-            // Before the pipe: while something is lost the pipe is not empty, so whoever polls comes back for it.
+            // Before the pipe: it was full when something was lost, so whoever polls comes back until it is told.
             if let Some(signal) = self.inbox.take_lost() {
                 return Ok(SignalInfo::lost(signal));
             }

@@ -161,6 +161,27 @@ fn a_full_pipe_loses_details_but_not_the_fact() {
     });
 }
 
+/// Handlers on four threads fill the pipe while a fifth thread empties it: each thread's last signal is told, or its loss.
+#[test]
+fn a_storm_from_many_threads_hides_nothing() {
+    mp_testkit::isolated(|| {
+        let lasts = [0, 1, 2, 3].map(|n| Signal::rt(n).unwrap());
+        let signals = Signals::register(SignalSet::from(lasts).with(Signal::USR1)).unwrap();
+        std::thread::scope(|scope| {
+            for last in lasts {
+                scope.spawn(move || {
+                    (0..5_000).for_each(|_| raise(Signal::USR1));
+                    raise(last);
+                });
+            }
+            let mut missing = SignalSet::from(lasts);
+            while !missing.is_empty() {
+                missing = missing.without(signals.recv().unwrap().signal());
+            }
+        });
+    });
+}
+
 /// Handlers of different numbers nest: all are entered before the first one runs, which is that of the highest number.
 #[test]
 fn different_pending_signals_reach_handlers_last_first() {
