@@ -96,7 +96,7 @@ impl Local {
         state.backlog.push_back(batch);
         let mut failures = Vec::new();
         state.hand_out(&mut failures);
-        self.call_supervisor(&state);
+        self.call_supervisor(&mut state);
         drop(state);
         fail_all(failures);
         Ok(())
@@ -166,9 +166,11 @@ impl Local {
         moved
     }
 
-    /// Wakes the supervisor where nobody else would keep the pool going.
-    fn call_supervisor(&self, state: &State) {
-        if self.waiting.load(Relaxed) == 0 && state.needs_tending() {
+    /// Wakes the supervisor where nobody else would keep the pool going, and where it does not know of any work.
+    fn call_supervisor(&self, state: &mut State) {
+        let is_needed = !self.is_waited_for() && state.needs_tending();
+        if is_needed || !state.is_attended && state.is_busy() {
+            state.is_attended = true;
             self.wanted.notify_one();
         }
     }
@@ -193,7 +195,7 @@ impl Local {
     pub(super) fn add_awaited(&self) {
         let mut state = self.state.lock();
         state.awaited += 1;
-        self.call_supervisor(&state);
+        self.call_supervisor(&mut state);
     }
 
     pub(super) fn remove_awaited(&self) {
@@ -380,8 +382,8 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Relaxed);
-        let state = self.0.state.lock();
-        self.0.call_supervisor(&state);
+        let mut state = self.0.state.lock();
+        self.0.call_supervisor(&mut state);
     }
 }
 

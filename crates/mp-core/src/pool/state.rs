@@ -31,6 +31,8 @@ pub(super) struct State {
     /// Wakers of tasks that are awaited: no thread waits for those.
     pub(super) awaited: usize,
     pub(super) phase: Phase,
+    /// Whether the supervisor looks again by itself, because workers have something to do.
+    pub(super) is_attended: bool,
     /// Whether the supervisor has ended, and with it every worker.
     pub(super) is_over: bool,
 }
@@ -87,6 +89,11 @@ impl State {
             Phase::Closing => Err(PoolStopped::Closed),
             Phase::Stopped(why) => Err(why.clone()),
         }
+    }
+
+    /// Whether some worker has something to do.
+    pub(super) fn is_busy(&self) -> bool {
+        self.slots.iter().any(|slot| slot.assigned() > 0)
     }
 
     pub(super) fn has_backlog(&self) -> bool {

@@ -20,6 +20,10 @@ const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// How often in a row the system may refuse to start a worker while there is no other.
 const REFUSALS_MAX: u32 = 20;
 
+/// How long results may lie in the rings of workers while no thread waits for them and no task waits for a worker: a
+/// worker with much to send stands still until it is taken in.
+const NAP: Duration = Duration::from_millis(50);
+
 /// Returns when the pool has stopped and its last worker is buried.
 pub(super) fn run(local: &Arc<Local>) {
     let mut refusals = Refusals::default();
@@ -38,10 +42,20 @@ pub(super) fn run(local: &Arc<Local>) {
         } else if !local.is_waited_for() && state.needs_tending() {
             drop(state);
             tend(local, refusals.deadline());
-        } else if let Some(instant) = refusals.until {
-            local.wanted.wait_until(&mut state, instant);
         } else {
-            local.wanted.wait(&mut state);
+            state.is_attended = state.is_busy();
+            let mut deadline = refusals.deadline();
+            if state.is_attended {
+                deadline = deadline.or_after(NAP);
+            }
+            match deadline.instant() {
+                None => local.wanted.wait(&mut state),
+                Some(instant) if local.wanted.wait_until(&mut state, instant).timed_out() => {
+                    drop(state);
+                    local.advance();
+                }
+                Some(_) => {}
+            }
         }
     }
 }

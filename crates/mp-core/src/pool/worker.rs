@@ -43,7 +43,8 @@ pub(super) fn serve(setup: Setup) -> Result<(), Failure> {
     bell.ring();
     let journal = journal.writer().map_err(broken)?;
     let functions = Functions { control, known: HashMap::new() };
-    let mut worker = Worker { results, bell, journal, functions, out: Vec::new() };
+    let output = Output { journal, results, bell, unsent: Vec::new() };
+    let mut worker = Worker { functions, output };
     let mut record = Vec::new();
     while tasks.pop(&mut record).is_ok() {
         worker.run(&record).map_err(broken)?;
@@ -67,12 +68,8 @@ fn broken(error: impl Into<Error>) -> Failure {
 }
 
 struct Worker<'a> {
-    results: Ring,
-    bell: Bell,
-    journal: Writer<'a>,
     functions: Functions,
-    /// The framed results that are not sent yet. Kept for its warm memory.
-    out: Vec<u8>,
+    output: Output<'a>,
 }
 
 impl Worker<'_> {
@@ -83,48 +80,64 @@ impl Worker<'_> {
         self.functions.prepare(head.function)?;
         let handles =
             if head.handles { self.functions.handles(head.batch)? } else { Blob::default() };
-        handles.open(|_| self.run_tasks(head, args))
+        let Some(function) = self.functions.known.get_mut(&head.function) else {
+            return Err(Error::protocol("a function was defined and is not known"));
+        };
+        handles.open(|_| self.output.run(function, head, args))
     }
+}
 
-    fn run_tasks(&mut self, head: TaskHead, mut args: &[u8]) -> Result<()> {
-        let mut unsent = Unsent { batch: head.batch, first: 0, count: 0, since: Instant::now() };
+/// What a function is after its definition has come: a call, or why it can be none.
+type Function = Result<Box<dyn Call>, String>;
+
+/// Where results go: into the journal one by one, into the ring many at once.
+struct Output<'a> {
+    journal: Writer<'a>,
+    results: Ring,
+    bell: Bell,
+    /// The framed results that are not sent yet. Kept for its warm memory.
+    unsent: Vec<u8>,
+}
+
+impl Output<'_> {
+    /// Runs the tasks of a batch.
+    fn run(&mut self, function: &mut Function, head: TaskHead, mut args: &[u8]) -> Result<()> {
+        let mut span = Span { batch: head.batch, first: 0, count: 0, since: Instant::now() };
         self.journal.start(head.batch, 0);
         for index in 0..head.count {
             let Some(Frame::Value(argument)) = frame::take(&mut args) else {
                 return Err(Error::protocol("a task record ends early"));
             };
             self.journal.begin(index);
-            let start = self.out.len();
-            let function = self.functions.known.get_mut(&head.function);
-            push_result(&mut self.out, function, argument).map_err(Error::protocol)?;
-            unsent.count += 1;
-            let saved = self.journal.save(&self.out[start..]);
-            if !saved || self.out.len() >= SEND_LEN {
-                self.send(&mut unsent, index + 1 == head.count)?;
+            let start = self.unsent.len();
+            push_result(&mut self.unsent, function, argument).map_err(Error::protocol)?;
+            span.count += 1;
+            let saved = self.journal.save(&self.unsent[start..]);
+            let last = index + 1 == head.count;
+            if last || !saved || self.unsent.len() >= SEND_LEN {
+                span = self.send(span, last)?;
             }
         }
-        if unsent.count > 0 || head.count == 0 { self.send(&mut unsent, true) } else { Ok(()) }
+        Ok(())
     }
 
-    /// Sends what is unsent, and only then lets the journal forget it.
-    fn send(&mut self, unsent: &mut Unsent, last: bool) -> Result<()> {
-        let Unsent { batch, first, count, since } = *unsent;
+    /// Sends what is unsent, and only then lets the journal forget it. What comes next is the span that is returned.
+    fn send(&mut self, Span { batch, first, count, since }: Span, last: bool) -> Result<Span> {
         let now = Instant::now();
         let nanos = now.duration_since(since).as_nanos().try_into().unwrap_or(u64::MAX);
         let head = ResultHead { batch, count, last, nanos };
-        self.results.push_parts(&[&head.to_bytes(), &self.out]).map_err(ring_error)?;
+        self.results.push_parts(&[&head.to_bytes(), &self.unsent]).map_err(ring_error)?;
         self.bell.ring();
-        self.out.clear();
-        *unsent = Unsent { batch, first: first + count, count: 0, since: now };
-        self.journal.start(batch, unsent.first);
+        self.unsent.clear();
+        let next = Span { batch, first: first + count, count: 0, since: now };
+        self.journal.start(batch, next.first);
         self.journal.end();
-        Ok(())
+        Ok(next)
     }
 }
 
-/// The results of the current batch that are in the journal only.
-#[derive(Clone, Copy)]
-struct Unsent {
+/// Consecutive tasks of a batch whose results are not sent yet.
+struct Span {
     batch: u32,
     first: u32,
     count: u32,
@@ -134,14 +147,13 @@ struct Unsent {
 /// Runs one task and appends its framed outcome.
 fn push_result(
     out: &mut Vec<u8>,
-    function: Option<&mut Result<Box<dyn Call>, String>>,
+    function: &mut Function,
     mut argument: &[u8],
 ) -> Result<(), String> {
     let failed = frame::push(out, |out| {
         let failure = match function {
-            Some(Ok(call)) => failure(call.call(&mut argument, out)),
-            Some(Err(error)) => Some(Failure::Function(error.clone())),
-            None => Some(Failure::Function("the function was never defined".to_owned())),
+            Ok(call) => failure(call.call(&mut argument, out)),
+            Err(error) => Some(Failure::Function(error.clone())),
         };
         failure.map_or(Ok(Kind::Value), |failure| encode(&failure, out).map(|()| Kind::Failure))
     });
@@ -164,7 +176,7 @@ fn failure(outcome: CallOutcome) -> Option<Failure> {
 /// The functions that the parent has defined, and the socket over which it does.
 struct Functions {
     control: Connection,
-    known: HashMap<u32, Result<Box<dyn Call>, String>>,
+    known: HashMap<u32, Function>,
 }
 
 impl Functions {
