@@ -9,13 +9,14 @@ use std::{
 };
 
 use mp_pipe::{Framed, PIPE_BUF, PipeReader, PipeWriter, TimeoutError, TryError};
+use mp_testkit::fork_child;
 use nix::unistd::gettid;
 
 use crate::{Backend, fill, flags, for_every_backend, wait_asleep};
 
 for_every_backend! {
     smoke, the_end_comes_after_the_bytes, try_read, try_write, read_timeout, write_timeout, capacity,
-    clones_keep_the_pipe_open, drop_wakes_reader, drop_wakes_writer, empty_is_refused, messages_are_whole,
+    clones_keep_the_pipe_open, drop_wakes_reader, drop_wakes_all_readers, drop_wakes_writer, empty_is_refused, messages_are_whole,
     flags_are_left_alone, close_on_exec, std_traits, standard_stream_of_a_child, only_pipes_are_adopted, framed,
     framed_in_pieces,
 }
@@ -112,6 +113,34 @@ fn drop_wakes_reader(backend: &impl Backend) {
         drop(writer);
         assert_eq!(blocked.join().unwrap().unwrap(), 0);
     });
+}
+
+/// Several readers share the bytes, each taken once, and all see the end.
+fn drop_wakes_all_readers(backend: &impl Backend) {
+    let (reader, writer) = backend.ends();
+    let mut writer = Some(writer);
+    let children = [(); 3].map(|()| {
+        fork_child(|| {
+            drop(writer.take());
+            let mut total = 0;
+            loop {
+                match reader.read(&mut [0; 7]).unwrap() {
+                    0 => return total,
+                    len => total += len as i32,
+                }
+            }
+        })
+    });
+    for child in &children {
+        wait_asleep(child.id(), child.id());
+    }
+    let writer = writer.unwrap();
+    for _ in 0..20 {
+        writer.write(b"ten bytes!").unwrap();
+    }
+    drop(writer);
+    let total: i32 = children.map(|child| child.wait().code().unwrap()).iter().sum();
+    assert_eq!(total, 200);
 }
 
 fn drop_wakes_writer(backend: &impl Backend) {

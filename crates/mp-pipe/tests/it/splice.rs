@@ -9,7 +9,7 @@ use mp_pipe::{PIPE_BUF, TimeoutError, TryError};
 
 use crate::{Backend, fill, for_every_backend};
 
-for_every_backend! { tee, between_pipes, to_a_file, from_a_file, timeouts, refusals }
+for_every_backend! { tee, between_pipes, to_a_socket_and_back, to_a_file, from_a_file, timeouts, refusals }
 
 fn tee(backend: &impl Backend) {
     let (reader, writer) = backend.ends();
@@ -36,6 +36,15 @@ fn between_pipes(backend: &impl Backend) {
     }
     assert_eq!(&buffer[..5], b"moved");
     assert!(matches!(reader.try_read(&mut buffer), Err(TryError::WouldBlock)), "taken");
+}
+
+fn to_a_socket_and_back(backend: &impl Backend) {
+    let (reader, writer) = backend.ends();
+    let (left, right) = std::os::unix::net::UnixStream::pair().unwrap();
+    writer.write(b"over there").unwrap();
+    assert_eq!(reader.splice_to(&left, 64).unwrap(), 10);
+    assert_eq!(writer.splice_from(&right, 64).unwrap(), 10);
+    assert_eq!(reader.read(&mut [0; 64]).unwrap(), 10);
 }
 
 fn to_a_file(backend: &impl Backend) {
