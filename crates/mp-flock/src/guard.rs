@@ -43,6 +43,22 @@ pub struct Guard<F: AsFd, B: Backend> {
 }
 
 /// What is left where a guard could not be upgraded.
+///
+/// # Examples
+///
+/// ```
+/// use mp_flock::{Ofd, Remains};
+///
+/// let file = tempfile::NamedTempFile::new()?;
+/// let mine = Ofd::shared().lock(file.reopen()?)?;
+/// let theirs = Ofd::shared().lock(file.reopen()?)?;
+/// let failed = mine.try_upgrade().unwrap_err();
+/// let Remains::Shared(mine) = failed.value else { unreachable!("an OFD lock is never lost") };
+/// drop(theirs);
+/// let mine = mine.try_upgrade()?;
+/// # drop(mine);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub enum Remains<F: AsFd, B: Backend> {
     /// The shared lock.

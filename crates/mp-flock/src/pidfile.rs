@@ -17,7 +17,8 @@ use crate::{Error, Failed, Flock, Guard, Result, TryError, holders};
 /// one takes it over: nothing is stale and no reused number is mistaken for a running program. The lock is an [`Flock`],
 /// which `flock(1)` understands. Dropped, it removes the file; a forked child that drops its copy does nothing.
 ///
-/// A child that is forked and does *not* execute another program keeps the lock after its parent died.
+/// A child that is forked and does *not* execute another program keeps the lock after its parent died. A daemon makes the
+/// file after its last fork.
 ///
 /// # Examples
 ///

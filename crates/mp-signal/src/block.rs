@@ -5,7 +5,7 @@ use crate::{Error, Result, SignalSet, sys};
 /// `pthread_sigmask(3)`—Signals that the calling thread does not take, for as long as the guard lives.
 ///
 /// They stay pending meanwhile: a standard signal once, however often it was sent; a real-time one every time. The
-/// guard is of its thread (`!Send`) and, dropped, restores the mask that it found; drop guards in reverse order.
+/// guard is of its thread (`!Send`) and, dropped, unblocks those that were not blocked when it was made.
 ///
 /// **Only this thread** (and those it starts later) blocks them: one sent to the *process* goes to any thread that does
 /// not. So a program that [waits](Self::wait) for signals blocks them in `main`, before it starts threads.
@@ -27,7 +27,8 @@ use crate::{Error, Result, SignalSet, sys};
 #[must_use = "dropped, it unblocks the signals again"]
 pub struct Block {
     set: SignalSet,
-    previous: SignalSet,
+    /// Those of the set that were not blocked before.
+    added: SignalSet,
     /// The mask is the thread's.
     _not_send: PhantomData<*const ()>,
 }
@@ -45,7 +46,7 @@ impl Block {
         set.refuse_uncatchable("block")?;
         let previous = sys::block(set)
             .map_err(|error| Error::new("block", format!("signals {set}"), error))?;
-        Ok(Self { set, previous, _not_send: PhantomData })
+        Ok(Self { set, added: set.except(previous), _not_send: PhantomData })
     }
 
     /// The signals it was made for.
@@ -62,6 +63,6 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         // It cannot fail: the only errors are of bad arguments.
-        let _ = sys::set_mask(self.previous);
+        let _ = sys::unblock(self.added);
     }
 }

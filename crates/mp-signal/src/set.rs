@@ -58,6 +58,12 @@ impl SignalSet {
         other.0 & !self.0 == 0
     }
 
+    /// This set but for the signals of `other`.
+    #[must_use]
+    pub const fn except(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether no signal is in the set.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -165,6 +171,7 @@ mod tests {
         assert_eq!(set, SignalSet::from(Signal::HUP) | Signal::TERM.into());
         assert!(set.contains_all(Signal::HUP.into()) && !set.contains_all(Signal::USR1.into()));
         assert!(set.without(Signal::HUP).without(Signal::TERM).is_empty());
+        assert_eq!(set.except([Signal::HUP, Signal::INT].into()), Signal::TERM.into());
         assert_eq!(SignalSet::default(), SignalSet::empty());
     }
 

@@ -59,6 +59,10 @@ pub(crate) fn block(set: SignalSet) -> io::Result<SignalSet> {
     sigmask(libc::SIG_BLOCK, Some(set))
 }
 
+pub(crate) fn unblock(set: SignalSet) -> io::Result<()> {
+    sigmask(libc::SIG_UNBLOCK, Some(set)).map(drop)
+}
+
 pub(crate) fn set_mask(set: SignalSet) -> io::Result<()> {
     sigmask(libc::SIG_SETMASK, Some(set)).map(drop)
 }

@@ -15,6 +15,17 @@ fn a_guard_restores_what_it_found() {
 }
 
 #[test]
+fn guards_of_different_signals_may_be_dropped_in_any_order() {
+    let first = Block::new([Signal::USR1]).unwrap();
+    let second = Block::new([Signal::USR2]).unwrap();
+    drop(first);
+    let blocked = SignalSet::blocked().unwrap();
+    assert!(!blocked.contains(Signal::USR1) && blocked.contains(Signal::USR2));
+    drop(second);
+    assert!(!SignalSet::blocked().unwrap().contains(Signal::USR2));
+}
+
+#[test]
 fn the_mask_is_the_threads_and_inherited_by_its_threads() {
     let _block = Block::new([Signal::USR2]).unwrap();
     let inherited = thread::spawn(|| SignalSet::blocked().unwrap());
