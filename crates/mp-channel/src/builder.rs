@@ -49,9 +49,10 @@ impl RingBuilder {
 
     /// The length of the ring in bytes, rounded up to a power of two of at least 4 KiB, at most 16 GiB.
     ///
-    /// Each record takes its length rounded up to 8, and 8 more. A record longer than a quarter of the ring is stored
-    /// outside it, which costs two system calls. All of the ring's memory is reserved when it is created. Unless said
-    /// otherwise, it has 64 bytes for each item, at least 64 KiB and at most 1 MiB.
+    /// Each record takes its length rounded up to 8, and 8 more. One that is longer than a quarter of the ring is stored
+    /// beside it: up to 16 MiB in memory that is taken when it is first needed and kept, a longer one by system calls. The
+    /// ring's own memory is reserved when it is created. Unless said otherwise, that is 64 bytes for each item, at least
+    /// 64 KiB and at most 1 MiB.
     pub fn bytes(mut self, bytes: usize) -> Self {
         self.bytes = Some(bytes);
         self

@@ -9,6 +9,13 @@ use mp_channel::{
     Batch, PopError, PopTimeoutError, PushError, PushTimeoutError, Ring, TryPopError, TryPushError,
 };
 use mp_testkit::{fork_child, isolated};
+use nix::{
+    libc,
+    sys::{
+        resource::{Resource, setrlimit},
+        signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+    },
+};
 
 use crate::accounting::{Ledger, len, record};
 
@@ -245,6 +252,55 @@ fn mpmc() {
         ledger.0.values_mut().for_each(|numbers| numbers.sort_unstable());
         ledger.assert_complete(&[(0, EACH), (1, EACH), (2, EACH)]);
         assert!(results.is_empty());
+    });
+}
+
+/// Where files may not be that long, the longest record is shorter, and nothing else changes.
+#[test]
+fn a_limit_on_file_sizes() {
+    isolated(|| {
+        setrlimit(Resource::RLIMIT_FSIZE, 32 << 20, 32 << 20).unwrap();
+        let ring = small(4);
+        let max = ring.max_len();
+        assert_eq!(max, 16 << 20);
+        let mut popped = Vec::new();
+        ring.push(&vec![1; max]).unwrap();
+        ring.pop(&mut popped).unwrap();
+        assert!(popped == vec![1; max]);
+        let error = ring.push(&vec![1; max + 1]).unwrap_err();
+        assert!(matches!(error, PushError::TooLarge { len, max: m } if len == max + 1 && m == max));
+        assert!(ring.is_empty());
+    });
+}
+
+extern "C" fn ignore(_: i32) {}
+
+/// A signal handler without `SA_RESTART` interrupts every sleep, and no wait ends early or goes wrong by it.
+#[test]
+fn signals_interrupt_nothing() {
+    isolated(|| {
+        let action = SigAction::new(SigHandler::Handler(ignore), SaFlags::empty(), SigSet::empty());
+        // SAFETY: the handler does nothing.
+        unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
+        let (ring, done) = (small(1), small(1));
+        let child = fork_child(|| {
+            let start = Instant::now();
+            let timeout = Duration::from_millis(150);
+            let late = ring.pop_timeout(&mut Vec::new(), timeout);
+            let right =
+                matches!(late, Err(PopTimeoutError::TimedOut)) && start.elapsed() >= timeout;
+            ring.pop(&mut Vec::new()).unwrap();
+            done.push(b"done").unwrap();
+            i32::from(!right)
+        });
+        let (mut popped, start) = (Vec::new(), Instant::now());
+        while done.pop_timeout(&mut popped, Duration::from_millis(1)).is_err() {
+            child.signal(libc::SIGUSR1);
+            if start.elapsed() > Duration::from_millis(300) && ring.is_empty() {
+                ring.push(b"at last").unwrap();
+            }
+        }
+        assert!(child.wait().success());
     });
 }
 
