@@ -27,7 +27,8 @@ use crate::Result;
 /// # Ok::<(), mp_core::Error>(())
 /// ```
 ///
-/// A closure that captures is refused by the compiler:
+/// A closure that captures is refused by the compiler: "closures can only be coerced to `fn` types if they do not capture
+/// any variables".
 ///
 /// ```compile_fail,E0308
 /// let two = 2;

@@ -72,6 +72,24 @@ impl Pool {
     /// # Errors
     ///
     /// [`Error::Task`] with the first failure, after all tasks have ended; [`Error::Stopped`] where the pool ends first.
+    ///
+    /// # Examples
+    ///
+    /// Several arguments travel as a tuple, and what all tasks need goes into [`map_with`](Self::map_with): a closure that
+    /// captures is refused by the compiler.
+    ///
+    /// ```
+    /// # use mp_core::Pool;
+    /// assert_eq!(Pool::new(2)?.map(|(a, b): (u32, u32)| a * b, [(2, 3), (4, 5)])?, [6, 20]);
+    /// # Ok::<(), mp_core::Error>(())
+    /// ```
+    ///
+    /// ```compile_fail,E0308
+    /// # use mp_core::Pool;
+    /// let two = 2;
+    /// Pool::new(2)?.map(|n: u32| n * two, [1, 2])?;
+    /// # Ok::<(), mp_core::Error>(())
+    /// ```
     #[doc(alias = "starmap")]
     pub fn map<A, R, I>(&self, function: fn(A) -> R, items: I) -> Result<Vec<R>>
     where
