@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    fmt, io,
     marker::PhantomData,
     os::{
         fd::{AsFd, BorrowedFd},
@@ -226,7 +226,7 @@ impl From<Failure> for ProcessError {
             Failure::ArgumentUndecodable(reason) => Self::ArgumentsUndecodable(reason),
             Failure::ResultUnencodable(reason) => Self::Undecodable(reason),
             Failure::Refused(reason) => {
-                mp_os::Error::invalid_input("find", "the task in the child", reason).into()
+                mp_os::Error::new("begin", "the task in the child", io::Error::other(reason)).into()
             }
         }
     }

@@ -23,6 +23,7 @@ use crate::{
     CallOutcome, Panic, TaskKey, encoding, forkserver, frame, panic,
     protocol::{self, BUFFER, Failure, LIMIT, SERVE, Task},
     server,
+    setup::Setup,
     sys::{CHILD_FD, die_with_peer, exit_now, open_standard_fds, own_child_fd, set_name},
 };
 
@@ -71,7 +72,7 @@ pub fn init() {
     if !is_pending() || !is_our_socket() {
         return;
     }
-    sys::remove_variable();
+    sys::set_variable(VARIABLE.as_ref(), None);
     let Ok(socket) = own_child_fd().map(SeqpacketSocket::from) else { exit_now(FAILED) };
     let parent = getppid();
     // Where the parent has died already, nobody would ever end this process.
@@ -121,17 +122,17 @@ fn tie_to_parent(socket: &SeqpacketSocket) {
     let _ = die_with_peer(socket.as_fd());
 }
 
-fn perform(socket: &SeqpacketSocket, task: &Task, argument: &[u8], fds: Vec<OwnedFd>) -> ! {
+fn perform(socket: &SeqpacketSocket, task: &Task, argument: &[u8], mut fds: Vec<OwnedFd>) -> ! {
     tie_to_parent(socket);
     if let Ok(name) = CStr::from_bytes_until_nul(&task.command) {
         set_name(name);
     }
+    if let Err(error) = task.setup.apply(&mut fds, sys::set_variable) {
+        refuse(socket, &error)
+    }
     let mut call = match task.key.resolve(&[]) {
         Ok(call) => call,
-        Err(error) => {
-            answer(socket, &Failure::Refused(error.to_string()).message(), &[]);
-            exit(FAILED)
-        }
+        Err(error) => refuse(socket, &error),
     };
     let mut output = protocol::returned();
     let call = || call.call(&mut &*argument, &mut output);
@@ -153,11 +154,26 @@ pub(crate) fn rehearse() {
     }
 }
 
+/// Ends a process that cannot begin its task.
+fn refuse(socket: &SeqpacketSocket, reason: &dyn std::error::Error) -> ! {
+    answer(socket, &Failure::Refused(reason.to_string()).message(), &[]);
+    exit(FAILED)
+}
+
 /// Runs the task of a copy of the parent, and ends it.
 ///
 /// The end is `_exit(2)`: what the parent registered for its own end is not for its copies to run.
-pub(crate) fn run_copy<R: Serialize>(socket: &SeqpacketSocket, task: impl FnOnce() -> R) -> ! {
+pub(crate) fn run_copy<R: Serialize>(
+    socket: &SeqpacketSocket,
+    setup: &Setup,
+    mut fds: Vec<OwnedFd>,
+    task: impl FnOnce() -> R,
+) -> ! {
     tie_to_parent(socket);
+    if let Err(error) = setup.apply(&mut fds, sys::set_variable) {
+        answer(socket, &Failure::Refused(error.to_string()).message(), &[]);
+        exit_now(FAILED)
+    }
     let mut output = protocol::returned();
     let call = || match panic::catch(|| encoding::encode(&transfer::outside(task), &mut output)) {
         Ok(Ok(())) => CallOutcome::Returned,

@@ -3,6 +3,7 @@ mod sys;
 use std::{
     fs,
     io::{self, Write},
+    os::fd::OwnedFd,
     sync::Arc,
 };
 
@@ -15,6 +16,7 @@ use crate::{
     Child, SpawnError, builder, entry,
     keeper::Keeper,
     process::Process,
+    setup::Setup,
     sys::{Side, die_with_parent, exit_now},
 };
 
@@ -48,11 +50,13 @@ pub use sys::fork_unchecked;
 pub fn fork<R: Serialize + DeserializeOwned>(
     task: impl FnOnce() -> R,
 ) -> Result<Child<R>, SpawnError> {
-    fork_named(builder::default_name(), task)
+    fork_with(builder::default_name(), &Setup::default(), Vec::new(), task)
 }
 
-pub(crate) fn fork_named<R: Serialize + DeserializeOwned>(
+pub(crate) fn fork_with<R: Serialize + DeserializeOwned>(
     name: String,
+    setup: &Setup,
+    fds: Vec<OwnedFd>,
     task: impl FnOnce() -> R,
 ) -> Result<Child<R>, SpawnError> {
     // Held until the copy is made: the thread then holds none of its own locks, and is not in the allocator.
@@ -64,7 +68,7 @@ pub(crate) fn fork_named<R: Serialize + DeserializeOwned>(
     if threads > 1 + usize::from(pause.is_some()) {
         return Err(SpawnError::MultiThreaded(threads));
     }
-    let started = sys::fork_checked(task)?;
+    let started = sys::fork_checked(setup, fds, task)?;
     drop(pause);
     Ok(Child::new(started, name))
 }
@@ -78,6 +82,8 @@ fn threads() -> Result<usize, SpawnError> {
 /// The parent's side of a fork whose child runs `task`.
 fn run<R: Serialize>(
     fork: impl FnOnce() -> io::Result<Side>,
+    setup: &Setup,
+    fds: Vec<OwnedFd>,
     task: impl FnOnce() -> R,
 ) -> Result<Arc<Process>, SpawnError> {
     let (ours, theirs) = SeqpacketSocket::pair()?;
@@ -89,7 +95,7 @@ fn run<R: Serialize>(
         Side::Child { .. } => {
             drop(ours);
             become_child(parent, &theirs);
-            entry::run_copy(&theirs, task)
+            entry::run_copy(&theirs, setup, fds, task)
         }
     }
 }

@@ -16,6 +16,7 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use mp_os::Error;
@@ -122,7 +123,16 @@ impl Keeper {
 
     /// The fork server, or none so far.
     pub(crate) fn server(&self) -> MutexGuard<'_, Option<Server>> {
-        self.server.lock()
+        if !Self::is_this_thread() {
+            return self.server.lock();
+        }
+        // A callback that starts a process: who has the server may wait for a job of this very thread.
+        loop {
+            match self.server.try_lock_for(Duration::from_millis(1)) {
+                Some(server) => return server,
+                None => self.do_jobs(),
+            }
+        }
     }
 
     /// Keeps the thread from doing anything while the guard lives.

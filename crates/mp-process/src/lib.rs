@@ -27,7 +27,7 @@
 //!
 //! | item | what it is |
 //! |---|---|
-//! | [`spawn`], [`Builder`] | run a `fn(A) -> R` in a new process, by a [`StartMethod`] |
+//! | [`spawn`], [`Builder`] | run a `fn(A) -> R` in a new process, by a [`StartMethod`], with streams, environment and [`Limit`]s of its own |
 //! | [`fork()`], [`fork_unchecked`] | run any closure in a copy of this process |
 //! | [`Child`] | the process: wait, join, signal, be called when it ends, poll its descriptor |
 //! | [`ProcessError`], [`Panic`], [`SpawnError`] | how it ended without a result; why it did not start |
@@ -107,6 +107,7 @@ mod panic;
 mod process;
 mod protocol;
 mod server;
+mod setup;
 mod sys;
 mod task;
 
@@ -122,5 +123,6 @@ pub use crate::{
     error::{JoinTimeoutError, ProcessError, SpawnError},
     fork::{fork, fork_unchecked},
     panic::Panic,
+    setup::Limit,
     task::{Call, CallOutcome, TaskError, TaskKey},
 };

@@ -91,7 +91,9 @@ pub(crate) fn catch<R>(task: impl FnOnce() -> R) -> Result<R, Panic> {
     let result = panic::catch_unwind(AssertUnwindSafe(task));
     DEPTH.set(DEPTH.get() - 1);
     result.map_err(|payload| {
-        let panic = LAST.take().unwrap_or_else(|| Panic::from_payload(&*payload));
+        let panic = Panic::from_payload(&*payload);
+        // Unless it is one that the task itself caught before.
+        let panic = LAST.take().filter(|last| last.message == panic.message).unwrap_or(panic);
         // A payload whose destructor panics must not take the worker along.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
         panic

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     CallOutcome, Panic, TaskKey, encoding,
     frame::{self, Frame},
+    setup::Setup,
 };
 
 /// Longer messages go through a memfd.
@@ -35,18 +36,19 @@ pub(crate) struct Task {
     pub(crate) key: TaskKey,
     /// What `top` is to show, and a NUL.
     pub(crate) command: [u8; COMMAND],
+    pub(crate) setup: Setup,
 }
 
 /// The length of a thread's name in bytes, with its NUL.
 const COMMAND: usize = 16;
 
 impl Task {
-    pub(crate) fn new(key: TaskKey, name: &str) -> Self {
+    pub(crate) fn new(key: TaskKey, name: &str, setup: Setup) -> Self {
         let mut command = [0; COMMAND];
         for (place, byte) in command[..COMMAND - 1].iter_mut().zip(name.bytes()) {
             *place = byte;
         }
-        Self { key, command }
+        Self { key, command, setup }
     }
 
     /// The message without the argument, which is to be appended.

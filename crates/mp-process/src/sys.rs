@@ -10,7 +10,7 @@
 #![allow(unsafe_code, reason = "system calls")]
 
 use std::{
-    ffi::{CStr, CString, c_void},
+    ffi::{CStr, CString, OsStr, c_void},
     io, mem,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
@@ -399,14 +399,30 @@ pub(crate) fn open_standard_fds() {
     }
 }
 
-/// Removes a variable from the environment.
+/// `setpriority(2)`—How this process yields to others: from -20, which needs a privilege, to 19.
+pub(crate) fn set_nice(value: libc::c_int) -> io::Result<()> {
+    // SAFETY: integers only.
+    cvt(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) }).map(drop)
+}
+
+/// `dup2(2)`—Makes `with` standard input, output or error (0, 1, 2) of this process, for it and for what it executes.
+pub(crate) fn replace_stream(number: usize, with: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: integers only. The standard streams are nobody's own.
+    cvt(unsafe { libc::dup2(with.as_raw_fd(), number as RawFd) }).map(drop)
+}
+
+/// Sets a variable of the environment, or removes it.
 ///
 /// # Safety
 ///
 /// No other thread may use the environment meanwhile.
-pub(crate) unsafe fn remove_variable(name: &str) {
-    // SAFETY: the caller's contract.
-    unsafe { std::env::remove_var(name) };
+pub(crate) unsafe fn set_variable(name: &OsStr, value: Option<&OsStr>) {
+    match value {
+        // SAFETY: the caller's contract.
+        Some(value) => unsafe { std::env::set_var(name, value) },
+        // SAFETY: the caller's contract.
+        None => unsafe { std::env::remove_var(name) },
+    }
 }
 
 /// A place for one pointer of this process: null again in every copy of it, however that was made.

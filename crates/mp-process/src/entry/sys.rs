@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code, reason = "a constructor, and the environment before there are threads")]
 
-use super::VARIABLE;
+use std::ffi::OsStr;
 
 /// Before `main`: a child goes to its work, any other process on to `main`.
 #[cfg(feature = "constructor")]
@@ -16,8 +16,10 @@ fn before_main() {
     super::init();
 }
 
-/// Removes [`VARIABLE`], so that programs which this process executes do not take it for theirs.
-pub(super) fn remove_variable() {
-    // SAFETY: called at the entry of a child, where there is one thread.
-    unsafe { crate::sys::remove_variable(VARIABLE) };
+/// Sets a variable of the environment, or removes it.
+///
+/// To be called at the entry of a child, where there is one thread, or one that only waits for this one.
+pub(super) fn set_variable(name: &OsStr, value: Option<&OsStr>) {
+    // SAFETY: no other thread runs, as the contract says.
+    unsafe { crate::sys::set_variable(name, value) };
 }

@@ -7,18 +7,20 @@
 
 #![allow(unsafe_code, reason = "fork")]
 
-use std::sync::Arc;
+use std::{os::fd::OwnedFd, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Child, SpawnError, builder, process::Process, sys};
+use crate::{Child, SpawnError, builder, process::Process, setup::Setup, sys};
 
 /// Forks a process that has been found to have one thread.
 pub(super) fn fork_checked<R: Serialize>(
+    setup: &Setup,
+    fds: Vec<OwnedFd>,
     task: impl FnOnce() -> R,
 ) -> Result<Arc<Process>, SpawnError> {
     // SAFETY: no other thread holds a lock that the child could need, as the module says.
-    super::run(|| unsafe { sys::fork() }, task)
+    super::run(|| unsafe { sys::fork() }, setup, fds, task)
 }
 
 /// [`fork`](crate::fork()) whatever the number of threads.
@@ -36,6 +38,6 @@ pub unsafe fn fork_unchecked<R: Serialize + DeserializeOwned>(
     task: impl FnOnce() -> R,
 ) -> Result<Child<R>, SpawnError> {
     // SAFETY: the caller's contract.
-    let started = super::run(|| unsafe { sys::fork() }, task)?;
+    let started = super::run(|| unsafe { sys::fork() }, &Setup::default(), Vec::new(), task)?;
     Ok(Child::new(started, builder::default_name()))
 }

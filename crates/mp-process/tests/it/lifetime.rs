@@ -106,6 +106,34 @@ fn a_callback_may_panic_and_may_start_processes() {
     });
 }
 
+#[test]
+fn callbacks_start_processes_while_the_server_is_replaced() {
+    isolated(|| {
+        warm_up();
+        let (sender, receiver) = mpsc::channel();
+        std::thread::scope(|scope| {
+            for _ in 0..20 {
+                let victim = PidFd::open(server()).unwrap();
+                let child = mp_process::spawn(|()| (), ()).unwrap();
+                let sender = sender.clone();
+                child
+                    .on_exit(move || {
+                        let next = mp_process::spawn(|n: u8| n + 1, 1).unwrap();
+                        sender.send(next.join().unwrap()).unwrap();
+                    })
+                    .unwrap();
+                victim.send_signal(Signal::KILL.as_raw()).unwrap();
+                // At the same time as the callback: one of the two starts the new server.
+                scope.spawn(|| mp_process::spawn(|()| (), ()).unwrap().join().unwrap());
+                assert_eq!(receiver.recv_timeout(PATIENCE), Ok(2));
+                child.join().unwrap();
+            }
+        });
+        eventually("one server, no zombie", || children().len() == 1);
+        mp_testkit::accept_existing();
+    });
+}
+
 /// Starts a child by each method, each of which starts one by each method, and sends their pids.
 fn family((peer, depth): (Connection, u32)) {
     let builders = METHODS.map(|method| Builder::new().start_method(method));
@@ -212,8 +240,11 @@ fn a_server_killed_at_any_time() {
             });
             let mut replaced = 0;
             for n in 0..200_u32 {
-                match mp_process::spawn(|n: u32| n + 1, n) {
-                    Ok(child) => assert_eq!(child.join().unwrap(), n + 1),
+                match mp_process::spawn(|n: u32| n + 1, n).map(Child::join) {
+                    Ok(Ok(result)) => assert_eq!(result, n + 1),
+                    // A new copy is called like the server until it has its task: the wrong one was hit.
+                    Ok(Err(ProcessError::Signaled { signal: Signal::KILL, .. })) => replaced += 1,
+                    Ok(Err(error)) => panic!("{error}"),
                     // Killed three times in a row before it could answer, which is said.
                     Err(_) => replaced += 1,
                 }

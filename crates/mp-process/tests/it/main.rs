@@ -12,6 +12,7 @@ mod handles;
 mod hygiene;
 mod lifetime;
 mod scale;
+mod setup;
 
 use mp_process::{Builder, Child, StartMethod};
 
