@@ -41,6 +41,23 @@ pub struct MapOptions {
 }
 
 /// The size of the huge pages of anonymous memory.
+///
+/// # Examples
+///
+/// ```
+/// use mp_mmap::{HugePage, MapOptions, Mapping};
+///
+/// let memory = match MapOptions::new().len(4 << 20).huge_pages(HugePage::Mib2).map_anonymous() {
+///     Ok(memory) => memory,
+///     Err(error) => {
+///         // Says how the administrator sets them aside.
+///         eprintln!("{error}");
+///         Mapping::anonymous(4 << 20)?
+///     }
+/// };
+/// assert_eq!(memory.len(), 4 << 20);
+/// # Ok::<(), mp_mmap::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HugePage {

@@ -8,6 +8,17 @@ use nix::{errno::Errno, libc, sys::mman::MsFlags};
 use crate::{Error, Memory, OutOfBounds, ReadMemory, Result, sys, sys::PageRange};
 
 /// What the kernel may expect of pages: the advice of `madvise(2)` that never changes their contents.
+///
+/// # Examples
+///
+/// ```
+/// use mp_mmap::{Advice, ReadMapping};
+///
+/// let program = ReadMapping::map(std::fs::File::open("/proc/self/exe")?)?;
+/// program.advise(.., Advice::Random)?;
+/// program.advise(..4096, Advice::WillNeed)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Advice {
@@ -112,8 +123,12 @@ impl ReadMemory {
     }
 
     fn read_each_page(&self, offset: usize, len: usize) -> io::Result<()> {
-        (offset..offset + len)
+        let range = offset..offset + len;
+        // The steps may end before the page of the last byte.
+        let last = range.clone().next_back();
+        range
             .step_by(sys::page_size())
+            .chain(last)
             .try_for_each(|offset| self.copy_out_guarded(offset, &mut [0]).map_err(io::Error::from))
     }
 
@@ -200,5 +215,26 @@ impl Memory {
             }
             result => result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{MapOptions, Mapping, sys};
+
+    #[test]
+    fn reading_each_page_stands_in_for_populating() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(20_000).unwrap();
+        let part = MapOptions::new().offset(5000).map(&file).unwrap();
+        part.read_each_page(0, 15_000).unwrap();
+        // Of the last page of 4096 bytes only the last byte is in the range.
+        part.read_each_page(0, 16_384 - 5000 + 1).unwrap();
+        file.set_len(16_384).unwrap();
+        part.read_each_page(0, 16_384 - 5000).unwrap();
+        if sys::page_size() == 4096 {
+            part.read_each_page(0, 16_384 - 5000 + 1).unwrap_err();
+        }
+        Mapping::anonymous(10_000).unwrap().read_each_page(0, 0).unwrap();
     }
 }

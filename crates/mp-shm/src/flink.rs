@@ -40,6 +40,19 @@ use crate::{Error, Result, TimeoutError, memfd, posix::SharedMemory, watch::watc
 ///
 /// Whoever created it owns both: dropping it removes the file and the object, unless it is to
 /// [persist](SharedMemory::persist).
+///
+/// # Examples
+///
+/// ```
+/// use mp_shm::flink::LinkedMemory;
+///
+/// # let link = std::env::temp_dir().join(format!("mp-shm-doc-linked-{}", std::process::id()));
+/// let linked = LinkedMemory::create_new(&link, 4096)?;
+/// assert_eq!(std::fs::read_to_string(&link)?, linked.name().as_str());
+/// drop(linked);
+/// assert!(!link.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct LinkedMemory {
     link: PathBuf,

@@ -48,6 +48,22 @@ const DIRECTORY: &str = "/dev/shm";
 ///
 /// Whoever created it owns it: dropping it takes the name away, unless it is to [persist](Self::persist) or somebody else
 /// has given the name to another object meanwhile. Whoever opened it never does. A forked child owns nothing.
+///
+/// # Examples
+///
+/// ```
+/// use mp_shm::posix::SharedMemory;
+/// use std::{sync::atomic::Ordering, time::Duration};
+///
+/// # let name = format!("/mp-shm-doc-shared-{}", std::process::id());
+/// let mut counter = SharedMemory::create(&name, 8)?;
+/// let opened = SharedMemory::open_timeout(&name, Duration::from_secs(5))?;
+/// opened.memory().atomic_u64(0).unwrap().fetch_add(2, Ordering::Relaxed);
+/// assert_eq!(counter.memory().atomic_u64(0).unwrap().load(Ordering::Relaxed), 2);
+/// assert!(counter.is_owner() && !opened.is_owner());
+/// assert_eq!(counter.grow(100)?, 100);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SharedMemory {
     name: ObjectName,
     file: OwnedFd,

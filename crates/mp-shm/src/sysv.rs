@@ -13,6 +13,11 @@
 //!
 //! A removed segment lives on until the last process detaches it, however that ends. So a creator whose peers are
 //! attached [removes](SharedMemory::remove) it at once, and not even `SIGKILL` leaves anything behind.
+//!
+//! # Safety
+//!
+//! Nothing to promise for users. Inside: an attachment belongs to the type that made it, and outlives every borrow of the
+//! memory.
 
 #![allow(unsafe_code, reason = "these types own raw memory")]
 
@@ -35,9 +40,19 @@ use crate::{
 /// Whoever created it owns it: dropping it removes the segment, unless it is to [persist](Self::persist). Whoever opened
 /// it never does. A forked child owns nothing. While it is attached its number cannot come to mean another one.
 ///
-/// # Safety
+/// # Examples
 ///
-/// The attachment belongs to this and outlives every borrow of the memory.
+/// ```
+/// use mp_shm::sysv::{Key, SharedMemory};
+///
+/// let mut shared = SharedMemory::create_new(Key::PRIVATE, 4096)?;
+/// let late = SharedMemory::open_id(shared.id())?;
+/// shared.remove()?;
+/// drop(shared);
+/// late.memory().copy_in(0, b"the last one keeps it")?;
+/// assert!(late.stat()?.removed);
+/// # Ok::<(), mp_shm::Error>(())
+/// ```
 pub struct SharedMemory {
     memory: Memory,
     /// Detaches on drop.
@@ -242,6 +257,16 @@ impl ReadSharedMemory {
 }
 
 /// How to create a segment.
+///
+/// # Examples
+///
+/// ```
+/// use mp_shm::sysv::{CreateOptions, Key};
+///
+/// let shared = CreateOptions::new().mode(0o640).create_new(Key::PRIVATE, 4096)?;
+/// assert_eq!(shared.stat()?.permissions.mode, 0o640);
+/// # Ok::<(), mp_shm::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct CreateOptions {
     mode: u32,
@@ -322,6 +347,17 @@ impl CreateOptions {
 }
 
 /// What the kernel knows of a segment: `struct shmid_ds`.
+///
+/// # Examples
+///
+/// ```
+/// use mp_shm::sysv::{self, Key, SharedMemory};
+///
+/// let shared = SharedMemory::create_new(Key::PRIVATE, 5000)?;
+/// let stat = sysv::stat(shared.id())?;
+/// assert_eq!((stat.len, stat.attached, stat.creator), (5000, 1, std::process::id()));
+/// # Ok::<(), mp_shm::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stat {
