@@ -39,6 +39,24 @@ pub trait ByteSink {
     -> Result<usize, TimeoutError>;
 }
 
+/// So that two threads can share a socket, one [`Framed`] to receive and one to send.
+impl<S: ByteSource + ?Sized> ByteSource for &S {
+    fn read_until(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize, TimeoutError> {
+        (**self).read_until(buffer, deadline)
+    }
+}
+
+/// So that two threads can share a socket, one [`Framed`] to receive and one to send.
+impl<S: ByteSink + ?Sized> ByteSink for &S {
+    fn write_until(
+        &self,
+        parts: &[IoSlice<'_>],
+        deadline: Deadline,
+    ) -> Result<usize, TimeoutError> {
+        (**self).write_until(parts, deadline)
+    }
+}
+
 /// Whole messages over a byte stream `S`.
 ///
 /// A stream keeps no boundaries, and a writer killed in the middle leaves half of what it meant to say. This one tells:

@@ -3,12 +3,15 @@
 use std::{
     io::{self, IoSlice},
     net::{self, SocketAddr},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     time::{Duration, Instant},
 };
 
 use mp_os::{Deadline, Error, Result, TimeoutError};
-use nix::{libc, sys::socket::SockaddrStorage};
+use nix::{
+    libc,
+    sys::socket::{self, SockaddrStorage},
+};
 
 use crate::{
     TcpStream, listener,
@@ -154,8 +157,8 @@ fn address(from: Option<SockaddrStorage>, object: &'static str) -> Result<Socket
     let from = from.as_ref();
     let v4 = from.and_then(|from| from.as_sockaddr_in()).map(|from| SocketAddr::from(*from));
     v4.or_else(|| from?.as_sockaddr_in6().map(|from| SocketAddr::from(*from))).ok_or_else(|| {
-        let reason = "the sender has an address of another family";
-        Error::new("receive from", object, io::Error::new(io::ErrorKind::InvalidData, reason))
+        let reason = "it has an address of another family";
+        Error::new("name the peer of", object, io::Error::new(io::ErrorKind::InvalidData, reason))
     })
 }
 
@@ -203,9 +206,9 @@ impl UdpSocket {
     ///
     /// What `connect(2)` fails with.
     pub fn connect(&self, address: SocketAddr) -> Result<()> {
-        self.as_std()
-            .and_then(|socket| socket.connect(address))
-            .map_err(|error| Error::new("connect", format!("UDP socket to {address}"), error))
+        socket::connect(self.as_raw_fd(), &SockaddrStorage::from(address)).map_err(|errno| {
+            Error::new("connect", format!("UDP socket to {address}"), errno.into())
+        })
     }
 
     /// `getsockname(2)`—Where it receives.
@@ -214,13 +217,10 @@ impl UdpSocket {
     ///
     /// What `getsockname(2)` fails with.
     pub fn local_address(&self) -> Result<SocketAddr> {
-        self.as_std()
-            .and_then(|socket| socket.local_addr())
-            .map_err(|error| Error::new("name", Self::NATURE.object, error))
-    }
-
-    fn as_std(&self) -> io::Result<net::UdpSocket> {
-        self.0.try_clone().map(net::UdpSocket::from)
+        let object = Self::NATURE.object;
+        let name = socket::getsockname(self.as_raw_fd())
+            .map_err(|errno| Error::new("name", object, errno.into()))?;
+        address(Some(name), object)
     }
 
     mp_os::family! {

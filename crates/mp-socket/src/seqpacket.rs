@@ -1,5 +1,6 @@
 use std::{
     io::IoSlice,
+    net::Shutdown,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
@@ -9,7 +10,7 @@ use crate::{
     Received,
     message::{self, Nature},
     sys::Arrival,
-    unix::{connection, descriptor, unix_socket},
+    unix::{self, connection, descriptor, unix_socket},
 };
 
 /// A connection that carries whole messages in order, and file descriptors with them: `AF_UNIX`, `SOCK_SEQPACKET`.
@@ -108,6 +109,15 @@ impl SeqpacketSocket {
         pub fn recv_with_fds, try_recv_with_fds, recv_with_fds_timeout, recv_with_fds_deadline(
             self: &Self, buffer: &mut [u8]
         ) -> Option<Received> = recv_with_fds_until;
+    }
+
+    /// `shutdown(2)`—Ends one direction or both, for all handles of the socket: the peer receives the end.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTCONN` where the connection is gone.
+    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+        unix::shutdown(self.as_fd(), how, Self::NATURE.object)
     }
 
     fn send_until(&self, message: &[u8], deadline: Deadline) -> Result<(), TimeoutError> {

@@ -5,7 +5,7 @@ use std::{
 };
 
 use mp_os::{
-    Deadline, Error, Result, TimeoutError,
+    Deadline, Result, TimeoutError,
     frame::{ByteSink, ByteSource},
 };
 
@@ -13,7 +13,7 @@ use crate::{
     Received,
     message::{self, Nature},
     sys::Arrival,
-    unix::{connection, descriptor, unix_socket},
+    unix::{self, connection, descriptor, unix_socket},
 };
 
 /// A connection that carries bytes, and file descriptors with them: [`std::os::unix::net::UnixStream`] with deadlines.
@@ -99,12 +99,7 @@ macro_rules! byte_stream {
             ///
             /// `ENOTCONN` where the connection is gone.
             pub fn shutdown(&self, how: Shutdown) -> Result<()> {
-                let socket = <$std>::from(self.0.try_clone().map_err(Self::shutdown_error)?);
-                socket.shutdown(how).map_err(Self::shutdown_error)
-            }
-
-            fn shutdown_error(error: io::Error) -> Error {
-                Error::new("shut down", Self::NATURE.object, error)
+                unix::shutdown(self.as_fd(), how, Self::NATURE.object)
             }
 
             fn read_bytes(

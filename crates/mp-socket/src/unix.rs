@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::Shutdown,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
@@ -93,6 +94,17 @@ pub(crate) fn connect_error(cause: io::Error, address: &Address, object: &'stati
         _ => return Error::new("connect", format!("{object} to `{address}`"), cause),
     };
     Error::new("connect", format!("{object} to `{address}`"), cause).with_hint(hint)
+}
+
+/// `shutdown(2)`, of a socket of any domain.
+pub(crate) fn shutdown(socket: BorrowedFd<'_>, how: Shutdown, object: &'static str) -> Result<()> {
+    let how = match how {
+        Shutdown::Read => socket::Shutdown::Read,
+        Shutdown::Write => socket::Shutdown::Write,
+        Shutdown::Both => socket::Shutdown::Both,
+    };
+    socket::shutdown(socket.as_raw_fd(), how)
+        .map_err(|errno| Error::new("shut down", object, errno.into()))
 }
 
 pub(crate) fn local_address(socket: BorrowedFd<'_>, object: &'static str) -> Result<Address> {

@@ -186,3 +186,45 @@ fn descriptors_and_frames() {
         assert_eq!(Framed::new(right).recv().unwrap(), Some(&b"after it"[..]));
     });
 }
+
+#[test]
+fn two_threads_share_a_stream() {
+    isolated(|| {
+        let (left, right) = UnixStream::pair().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut sender = Framed::new(&left);
+                for _ in 0..50 {
+                    sender.send(&[1; 100_000]).unwrap();
+                }
+                left.shutdown(Shutdown::Write).unwrap();
+            });
+            scope.spawn(|| {
+                let (mut receiver, mut sender) = (Framed::new(&right), Framed::new(&right));
+                while let Some(message) = receiver.recv().unwrap() {
+                    sender.send(message).unwrap();
+                }
+                right.shutdown(Shutdown::Write).unwrap();
+            });
+            let mut receiver = Framed::new(&left);
+            for _ in 0..50 {
+                assert_eq!(receiver.recv().unwrap(), Some(&[1; 100_000][..]));
+            }
+            assert_eq!(receiver.recv().unwrap(), None);
+        });
+    });
+}
+
+#[test]
+fn one_direction_of_seqpacket() {
+    isolated(|| {
+        let (left, right) = mp_socket::SeqpacketSocket::pair().unwrap();
+        left.send(b"last").unwrap();
+        left.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(right.recv(&mut [0; 8]).unwrap(), Some(4));
+        assert_eq!(right.recv(&mut [0; 8]).unwrap(), None);
+        right.send(b"the other way is open").unwrap();
+        assert_eq!(left.recv(&mut [0; 32]).unwrap(), Some(21));
+        assert_eq!(left.send(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+    });
+}
