@@ -51,7 +51,7 @@
 //! | the peer that somebody waits for | the kernel does not tell: the wait ends at its deadline | `a_dead_sender_is_waited_for_until_the_deadline` |
 //! | the owner | the queue; somebody has to remove it | `a_killed_owner_leaves_the_queue_to_the_others` |
 //!
-//! A message that a receiver has taken is gone with it. To learn of a peer's death at once, wait for a POSIX queue and the peer's
+//! `tests/it/sweeps.rs` kills `send` and `recv` at every single instruction. A message that a receiver has taken is gone with it. To learn of a peer's death at once, wait for a POSIX queue and the peer's
 //! pidfd together.
 //!
 //! # What this crate does not do

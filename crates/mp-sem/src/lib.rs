@@ -46,6 +46,8 @@
 //! | the creator of a set, before the values are set | the next creator takes its place in time; an opener is told | `a_creator_killed_at_any_call_is_replaced`, `an_opener_of_a_dead_creators_set_is_told` |
 //! | the owner | the semaphore; somebody has to remove it | `a_killed_owner_leaves_the_semaphore_to_the_others` |
 //!
+//! `tests/it/sweeps.rs` kills taking, giving back and creating at every single instruction.
+//!
 //! The undo of System V is per process: a permit of a thread that ends without dropping it comes back when the process ends. Locks
 //! and semaphores in shared memory that know their holders, and tell the next one that the last one died, are in the crate `mp-sync`.
 //!

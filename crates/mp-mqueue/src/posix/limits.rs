@@ -70,6 +70,12 @@ pub(super) fn explain(object: &str, creation: &Creation, error: io::Error) -> Er
 }
 
 fn hint(creation: &Creation, errno: Option<i32>) -> Option<String> {
+    // Linux answers the same to a full table of descriptors and to a used-up budget of bytes. With a full table the limits
+    // cannot be read either.
+    if errno == Some(libc::EMFILE) && fs::File::open("/").is_err() {
+        let hint = "the process has no descriptor left (`ulimit -n`, RLIMIT_NOFILE)";
+        return Some(hint.to_owned());
+    }
     let limits = Limits::read().ok()?;
     let (capacity, message_size) =
         (creation.capacity.unsigned_abs(), creation.message_size.unsigned_abs());
@@ -82,16 +88,12 @@ fn hint(creation: &Creation, errno: Option<i32>) -> Option<String> {
             "the message size is {message_size}, of which `{DIRECTORY}/msgsize_max` allows {}",
             limits.msgsize_max
         )),
-        // Linux answers the same to a full table of descriptors and to a used-up budget of bytes.
-        libc::EMFILE if fs::File::open("/dev/null").is_ok() => Some(format!(
+        libc::EMFILE => Some(format!(
             "the queue takes about {} bytes, and all queues of the user may take {} \
              (`ulimit -q`, RLIMIT_MSGQUEUE)",
             capacity.saturating_mul(message_size.saturating_add(56)),
             limits.bytes_max.map_or_else(|| "any number".to_owned(), |bytes| bytes.to_string()),
         )),
-        libc::EMFILE => {
-            Some("the process has no descriptor left (`ulimit -n`, RLIMIT_NOFILE)".to_owned())
-        }
         libc::ENOSPC => Some(format!(
             "`{DIRECTORY}/queues_max` allows {} queues in this IPC namespace",
             limits.queues_max

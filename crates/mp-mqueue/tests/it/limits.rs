@@ -58,7 +58,7 @@ fn posix_bytes_and_descriptors() {
         setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
         let error = one.create_new(&name).unwrap_err();
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
-        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        explained(&error, libc::EMFILE, &["RLIMIT_NOFILE"]);
         drop(one.create_new(&name).unwrap());
     });
 }

@@ -10,6 +10,7 @@ mod limits;
 mod notify;
 mod ownership;
 mod posix_only;
+mod sweeps;
 mod sysv_only;
 #[cfg(feature = "serde")]
 mod transfer;
