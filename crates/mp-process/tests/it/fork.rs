@@ -20,7 +20,7 @@ fn captures_and_results() {
         single_threaded(|()| {
             let captured = String::from("captured");
             let child = fork(|| captured.len()).unwrap();
-            let big = fork(|| vec![7_u8; 10 << 20]).unwrap();
+            let big = fork(|| "7".repeat(10 << 20)).unwrap();
             child.join().unwrap() == 8 && big.join().unwrap().len() == 10 << 20
         });
     });
