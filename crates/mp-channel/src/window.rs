@@ -13,7 +13,7 @@ use crate::outside::Place;
 pub(crate) const WINDOW: u64 = 16 << 20;
 
 /// Memory is reserved by so many bytes, so that there are few calls and none that a storm of signals keeps from ending.
-const STEP: u64 = 1 << 20;
+const STEP: u64 = 64 << 10;
 
 /// Mapped when this process comes by its first large record.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use mp_testkit::{Point, isolated_for, sweep, sweep_sample};
 
 use crate::accounting::{check, record};
 
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(900);
 /// Far more than any slice.
 const SOON: Duration = Duration::from_secs(5);
 
