@@ -1,12 +1,32 @@
 //! Killed at every instruction of an operation (in builds without optimization: at a sample of them).
 
-use mp_testkit::{Point, sweep, sweep_sample};
+use std::time::Duration;
 
-use crate::{Backend, Queue, for_both, text};
+use mp_testkit::{Point, isolated_for, sweep, sweep_sample};
 
-for_both! {
-    send,
-    recv,
+use crate::{Backend, Posix, Queue, SystemV, text};
+
+/// A step is two switches between processes, of which a busy machine makes few.
+const LIMIT: Duration = Duration::from_secs(600);
+
+#[test]
+fn posix_send() {
+    isolated_for(LIMIT, || send(&Posix));
+}
+
+#[test]
+fn posix_recv() {
+    isolated_for(LIMIT, || recv(&Posix));
+}
+
+#[test]
+fn sysv_send() {
+    isolated_for(LIMIT, || send(&SystemV));
+}
+
+#[test]
+fn sysv_recv() {
+    isolated_for(LIMIT, || recv(&SystemV));
 }
 
 type State = Box<dyn Queue>;

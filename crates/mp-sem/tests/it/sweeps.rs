@@ -3,13 +3,33 @@
 use std::time::Duration;
 
 use mp_sem::sysv::{CreateOptions, Key, OpenOptions, SemaphoreSet};
-use mp_testkit::{Point, isolated, sweep, sweep_sample};
+use mp_testkit::{Point, isolated_for, sweep, sweep_sample};
 
-use crate::{Backend, Semaphore, for_each_of, unique_key};
+use crate::{Backend, Named, Semaphore, SystemV, Unnamed, unique_key};
 
-for_each_of! { [posix_named: Named, posix_unnamed: Unnamed, sysv: SystemV]; {
-    acquire_and_release,
-}}
+/// A step is two switches between processes, of which a busy machine makes few.
+const LIMIT: Duration = Duration::from_secs(600);
+
+#[test]
+fn posix_named() {
+    isolated_for(LIMIT, || {
+        acquire_and_release::<Named>();
+    });
+}
+
+#[test]
+fn posix_unnamed() {
+    isolated_for(LIMIT, || {
+        acquire_and_release::<Unnamed>();
+    });
+}
+
+#[test]
+fn sysv() {
+    isolated_for(LIMIT, || {
+        acquire_and_release::<SystemV>();
+    });
+}
 
 type State = Box<dyn Semaphore>;
 
@@ -57,7 +77,7 @@ impl Drop for Cleared {
 fn create_a_set() {
     const VALUES: [u16; 2] = [3, 0];
 
-    isolated(|| {
+    isolated_for(LIMIT, || {
         at_every_instruction(
             || Cleared(unique_key()),
             |key| SemaphoreSet::create_new(key.0, &VALUES).unwrap().persist(),
