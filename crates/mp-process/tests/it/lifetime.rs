@@ -31,9 +31,14 @@ pub(crate) fn children() -> Vec<(u32, String)> {
     children
 }
 
+/// The fork server, once its predecessor is reaped and its latest copy has its own name.
 fn server() -> u32 {
-    let children = children();
-    children.iter().find(|(_, comm)| comm == "mp-forkserver").expect("a fork server").0
+    let servers = || -> Vec<u32> {
+        let named = children().into_iter().filter(|(_, comm)| comm == "mp-forkserver");
+        named.map(|(pid, _)| pid).collect()
+    };
+    eventually("there is one server", || servers().len() == 1);
+    servers()[0]
 }
 
 /// Waits for what another process or thread is about to do, of which nothing tells.
@@ -124,9 +129,10 @@ fn callbacks_start_processes_while_the_server_is_replaced() {
                     .unwrap();
                 victim.send_signal(Signal::KILL.as_raw()).unwrap();
                 // At the same time as the callback: one of the two starts the new server.
-                scope.spawn(|| mp_process::spawn(|()| (), ()).unwrap().join().unwrap());
+                let other = scope.spawn(|| mp_process::spawn(|()| (), ()).unwrap().join().unwrap());
                 assert_eq!(receiver.recv_timeout(PATIENCE), Ok(2));
                 child.join().unwrap();
+                other.join().unwrap();
             }
         });
         eventually("one server, no zombie", || children().len() == 1);
