@@ -22,6 +22,9 @@ enum Taken {
     Grow(usize),
 }
 
+/// A batch of so many bytes is not made longer by allocating: the copy costs much more than the lock by then.
+const ENOUGH: usize = 16 << 10;
+
 impl Inner {
     /// Takes one record out; false once `deadline` has passed, without one if there is no record now.
     #[inline]
@@ -82,7 +85,12 @@ impl Inner {
             let Record::Inside(_) = record else { break };
             let len = (record.units() - 1) as usize * Position::UNIT;
             if bytes.capacity() - bytes.len() < Record::WORD + len {
-                break;
+                if bytes.len() >= ENOUGH {
+                    break;
+                }
+                // Twice as much, or a vector that began small would stay so, and with it each batch.
+                let needed = bytes.len() + Record::WORD + len;
+                return Ok((Taken::Grow(needed.max((2 * bytes.capacity()).min(ENOUGH))), head));
             }
             bytes.extend_from_slice(&record.to_bits().to_ne_bytes());
             self.copy_out(next.units, Record::WORD, len, bytes)?;
@@ -91,7 +99,7 @@ impl Inner {
         if next == head { self.take_first(bytes, head, used) } else { Ok((Taken::Records, next)) }
     }
 
-    /// The first record of a batch, where it is outside or there is no room for it in `bytes`.
+    /// The first record of a batch, where it is outside.
     fn take_first(
         &self,
         bytes: &mut Vec<u8>,
@@ -100,8 +108,8 @@ impl Inner {
     ) -> Result<(Taken, Position)> {
         let record = self.record(head.units, used.units)?;
         let Record::Outside = record else {
-            // Room for all that is there now.
-            return Ok((Taken::Grow(used.units as usize * Position::UNIT), head));
+            // It was when we looked a moment ago.
+            return Err(damaged("pop from"));
         };
         let len = self.place(head.units)?.len;
         if bytes.capacity() < Record::WORD {
