@@ -46,21 +46,24 @@ struct Identity {
     closed: AtomicU32,
 }
 
-/// One end of the ring. All but `cpu` and `position` is used under `lock` only.
+/// One end of the ring. What the other side never looks at, and all but `lock` is used under it only.
 #[repr(C, align(128))]
 pub(crate) struct Side {
     lock: AtomicU32,
-    /// The core on which this side worked last: a hint for those who wait for it.
-    cpu: AtomicU32,
     /// Where the other side was when this one looked last, which saves looking.
     seen: AtomicU64,
     /// Tail only: the position behind the newest record that lies outside the ring.
     outside: AtomicU64,
-    position: Apart<AtomicU64>,
+    shown: Shown,
 }
 
+/// What the other side looks at while it waits: apart, so that the next one to lock finds the lock in its own cache.
 #[repr(C, align(128))]
-struct Apart<T>(T);
+struct Shown {
+    position: AtomicU64,
+    /// The core on which this side worked last: a hint for those who wait for it.
+    cpu: AtomicU32,
+}
 
 #[repr(C, align(128))]
 pub(crate) struct Bell(AtomicU32);
@@ -134,13 +137,13 @@ impl Side {
 
     #[inline]
     pub(crate) fn position(&self) -> Position {
-        Position::from_bits(self.position.0.load(Acquire))
+        Position::from_bits(self.shown.position.load(Acquire))
     }
 
     /// Commits.
     #[inline]
     pub(crate) fn commit(&self, position: Position) {
-        self.position.0.store(position.to_bits(), std::sync::atomic::Ordering::Release);
+        self.shown.position.store(position.to_bits(), std::sync::atomic::Ordering::Release);
     }
 
     #[inline]
@@ -165,7 +168,7 @@ impl Side {
 
     #[inline]
     pub(crate) fn cpu(&self) -> u32 {
-        self.cpu.load(Relaxed)
+        self.shown.cpu.load(Relaxed)
     }
 
     /// Notes the core now and then: where a commit moves the side on from `position`.
@@ -173,7 +176,7 @@ impl Side {
     pub(crate) fn note_cpu(&self, position: Position) {
         const SELDOM: u32 = 64;
         if position.items.is_multiple_of(SELDOM) {
-            self.cpu.store(mp_sync::current_cpu(), Relaxed);
+            self.shown.cpu.store(mp_sync::current_cpu(), Relaxed);
         }
     }
 }

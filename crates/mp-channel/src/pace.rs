@@ -24,8 +24,8 @@ pub(crate) struct Pace {
 const LAG_MAX: u32 = 64;
 /// The lag that is tried now and then.
 const LAG_TRIAL: u32 = 16;
-/// How many looks in a conversation there are for a trial.
-const LOOKS: u32 = 64;
+/// How many looks in a conversation there are for a trial, so many that what it delays does not count.
+const LOOKS: u32 = 512;
 
 impl Pace {
     pub(crate) const fn new() -> Self {
