@@ -1,6 +1,6 @@
 //! What a process costs that does nothing and is waited for, from a small parent and from a large one.
 
-use std::{env, fs, hint::black_box, process::Command};
+use std::{cell::LazyCell, env, fs, hint::black_box, process::Command};
 
 use criterion::{Criterion, SamplingMode};
 use mp_benches::{Ratio, fork_and_wait, run};
@@ -27,7 +27,7 @@ fn main() {
 }
 
 fn small(criterion: &mut Criterion) {
-    all(criterion, SMALL);
+    all(criterion, SMALL, || ());
 }
 
 fn large(criterion: &mut Criterion) {
@@ -36,11 +36,14 @@ fn large(criterion: &mut Criterion) {
         println!("{LARGE} is skipped: {reason}");
         return;
     }
-    // Pages of 4 KiB, as a heap that grew in small steps has them: a fork copies the entry of each.
-    set_thp_disable(true).expect("a process may do without huge pages");
-    let heap = vec![1_u8; 1 << 30];
-    all(criterion, LARGE);
-    drop(black_box(heap));
+    let heap = LazyCell::new(|| {
+        // Pages of 4 KiB, as a heap that grew in small steps has them: a fork copies the entry of each.
+        set_thp_disable(true).expect("a process may do without huge pages");
+        black_box(vec![1_u8; 1 << 30])
+    });
+    all(criterion, LARGE, || {
+        LazyCell::force(&heap);
+    });
 }
 
 fn too_little_memory() -> Option<String> {
@@ -50,12 +53,17 @@ fn too_little_memory() -> Option<String> {
     (available < 2 << 20).then(|| format!("only {available} KiB of memory are available"))
 }
 
-fn all(criterion: &mut Criterion, name: &str) {
+/// `prepare` makes the parent what it is to be.
+fn all(criterion: &mut Criterion, name: &str, prepare: impl Fn()) {
     let mut group = criterion.benchmark_group(name);
     group.sampling_mode(SamplingMode::Flat);
-    group.bench_function("fork", |bencher| bencher.iter(fork_and_wait));
+    group.bench_function("fork", |bencher| {
+        prepare();
+        bencher.iter(fork_and_wait);
+    });
     for (name, method) in [("forkserver", StartMethod::Forkserver), ("spawn", StartMethod::Spawn)] {
         group.bench_function(name, |bencher| {
+            prepare();
             bencher.iter(|| {
                 let child = Process::builder().start_method(method).spawn(|()| (), ());
                 child.expect("another process").join().expect("a child that returns");
@@ -63,6 +71,7 @@ fn all(criterion: &mut Criterion, name: &str) {
         });
     }
     group.bench_function("command", |bencher| {
+        prepare();
         bencher.iter(|| {
             let status = Command::new("/bin/true").status().expect("another process");
             assert!(status.success(), "/bin/true tells the truth");

@@ -47,8 +47,8 @@ fn median(group: &str, function: &str, start: SystemTime) -> Option<f64> {
     estimates.get("median")?.get("point_estimate")?.as_f64()
 }
 
-/// Where criterion writes.
-fn output() -> PathBuf {
+/// Where criterion writes: beside the program, wherever it was started from.
+pub(crate) fn output() -> PathBuf {
     let of_target = || {
         // A bench is `TARGET/PROFILE/deps/NAME`.
         let program = env::current_exe().unwrap_or_default();

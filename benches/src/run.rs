@@ -2,13 +2,14 @@ use std::time::{Duration, SystemTime};
 
 use criterion::Criterion;
 
-use crate::Ratio;
+use crate::{Ratio, ratio};
 
 /// Runs `groups`, then prints the `ratios` of what was measured.
 pub fn run(groups: &[fn(&mut Criterion)], ratios: &[Ratio]) {
     let start = SystemTime::now();
     // Many short samples rather than few long ones: their median forgets those in which somebody else had the core.
     let mut criterion = Criterion::default()
+        .output_directory(&ratio::output())
         .sample_size(40)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_millis(1500))

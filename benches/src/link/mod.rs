@@ -2,6 +2,7 @@
 
 mod bytes;
 mod limits;
+mod number;
 mod queue;
 mod ring;
 
@@ -10,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::{
     bytes::{PipeLink, SocketLink},
     limits::{FutexLink, LineLink},
+    number::number,
     queue::{BytesLink, NumberLink},
     ring::{BatchLink, RingLink},
 };
@@ -41,13 +43,4 @@ pub trait Link: Serialize + DeserializeOwned + 'static {
             self.recv(message);
         }
     }
-}
-
-/// The number in a message of eight bytes.
-///
-/// # Panics
-///
-/// Where it has another length.
-pub fn number(message: &[u8]) -> u64 {
-    u64::from_ne_bytes(message.try_into().expect("a message of eight bytes"))
 }
