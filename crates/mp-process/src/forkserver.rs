@@ -70,9 +70,10 @@ pub(crate) fn spawn_fresh(message: &[u8], fds: &[OwnedFd]) -> Result<Arc<Process
 /// For a process that is about to end: the server would end as well, but as an orphan, and not everybody's adoptive
 /// parent reaps.
 pub(crate) fn stop() {
-    let Some(Server(process)) = Keeper::existing().and_then(|keeper| keeper.server().take()) else {
-        return;
-    };
+    let server = Keeper::existing()
+        .and_then(|keeper| keeper.server_within(STOP_TIMEOUT))
+        .and_then(|mut slot| slot.take());
+    let Some(Server(process)) = server else { return };
     // It has nothing to lose. What fails here the kernel does when this process has ended.
     let _ = process.send_signal(Signal::KILL);
     let _ = process.wait(Deadline::after(STOP_TIMEOUT));

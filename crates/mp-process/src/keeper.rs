@@ -135,6 +135,14 @@ impl Keeper {
         }
     }
 
+    /// [`server`](Self::server), unless somebody else has it for longer than `timeout`.
+    pub(crate) fn server_within(
+        &self,
+        timeout: Duration,
+    ) -> Option<MutexGuard<'_, Option<Server>>> {
+        self.server.try_lock_for(timeout)
+    }
+
     /// Keeps the thread from doing anything while the guard lives.
     pub(crate) fn pause(&self) -> MutexGuard<'_, ()> {
         self.busy.lock()

@@ -46,7 +46,7 @@
 //! | environment, working directory | of the first use | of now | of now |
 //! | from a process with threads | yes | yes | refused |
 //! | constructors of the program run | once, in the server | each time | no |
-//! | relative cost | about 1.5 times a bare `fork` | about 6 times | about that of a `fork` |
+//! | relative cost | about 1.5 times a bare `fork` | about 5 times | about that of a `fork` |
 //!
 //! A task is a plain function, or a closure that captures nothing. Its name across processes is where it is in the executable,
 //! checked against the build and the types ([`TaskKey`]). The child is this executable, executed as `/proc/self/exe`; a constructor
