@@ -22,7 +22,7 @@
 //! ```
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     error, fmt, io,
     ops::{Deref, DerefMut},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -33,6 +33,33 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 thread_local! {
     static OUTGOING: RefCell<Option<Vec<OwnedFd>>> = const { RefCell::new(None) };
     static INCOMING: RefCell<Option<Vec<Option<OwnedFd>>>> = const { RefCell::new(None) };
+    /// Which of the two tables [`outside`] hides: a flag each, because moving the tables costs as much as a small task.
+    static HIDDEN: Cell<u8> = const { Cell::new(0) };
+}
+
+const HIDES_OUTGOING: u8 = 1;
+const HIDES_INCOMING: u8 = 2;
+
+/// Puts back what was hidden when the scope began, also in a panic.
+struct Hide(u8);
+
+impl Hide {
+    #[inline]
+    fn change(change: impl FnOnce(u8) -> u8) -> Self {
+        HIDDEN.with(|hidden| Self(hidden.replace(change(hidden.get()))))
+    }
+
+    #[inline]
+    fn is(table: u8) -> bool {
+        HIDDEN.with(|hidden| hidden.get() & table != 0)
+    }
+}
+
+impl Drop for Hide {
+    #[inline]
+    fn drop(&mut self) {
+        HIDDEN.with(|hidden| hidden.set(self.0));
+    }
 }
 
 /// Puts back what a thread-local held when the scope began, also in a panic.
@@ -51,6 +78,7 @@ impl<T> Drop for Restore<T> {
 
 /// Runs `serialize` and returns its result with duplicates of the descriptors that were exported meanwhile, in order.
 pub fn collect<R>(serialize: impl FnOnce() -> R) -> (R, Vec<OwnedFd>) {
+    let _shown = Hide::change(|hidden| hidden & !HIDES_OUTGOING);
     let previous = OUTGOING.replace(Some(Vec::new()));
     let _restore = Restore { slot: &OUTGOING, previous: Some(previous) };
     let result = serialize();
@@ -59,19 +87,16 @@ pub fn collect<R>(serialize: impl FnOnce() -> R) -> (R, Vec<OwnedFd>) {
 
 /// Runs `deserialize`, in which handles take their descriptors out of `fds`; those that nobody took are closed.
 pub fn provide<R>(fds: Vec<OwnedFd>, deserialize: impl FnOnce() -> R) -> R {
+    let _shown = Hide::change(|hidden| hidden & !HIDES_INCOMING);
     let previous = INCOMING.replace(Some(fds.into_iter().map(Some).collect()));
     let _restore = Restore { slot: &INCOMING, previous: Some(previous) };
     deserialize()
 }
 
 /// Runs `work` as if outside all scopes: user code that is called between deserializing and serializing.
+#[inline]
 pub fn outside<R>(work: impl FnOnce() -> R) -> R {
-    let (outgoing, incoming) = (OUTGOING.take(), INCOMING.take());
-    if outgoing.is_none() && incoming.is_none() {
-        return work();
-    }
-    let _outgoing = Restore { slot: &OUTGOING, previous: Some(outgoing) };
-    let _incoming = Restore { slot: &INCOMING, previous: Some(incoming) };
+    let _hidden = Hide::change(|_| HIDES_OUTGOING | HIDES_INCOMING);
     work()
 }
 
@@ -82,7 +107,8 @@ pub fn outside<R>(work: impl FnOnce() -> R) -> R {
 /// [`TransferError::NoScope`] outside a scope, [`TransferError::Duplicate`] at the limit of descriptors.
 pub fn export(fd: BorrowedFd<'_>) -> Result<u32, TransferError> {
     OUTGOING.with_borrow_mut(|table| {
-        let table = table.as_mut().ok_or(TransferError::NoScope)?;
+        let table = table.as_mut().filter(|_| !Hide::is(HIDES_OUTGOING));
+        let table = table.ok_or(TransferError::NoScope)?;
         table.push(fd.try_clone_to_owned().map_err(TransferError::Duplicate)?);
         u32::try_from(table.len() - 1).map_err(|_| TransferError::NoScope)
     })
@@ -90,6 +116,9 @@ pub fn export(fd: BorrowedFd<'_>) -> Result<u32, TransferError> {
 
 /// The number of descriptors that the enclosing [`collect`] scope has so far; zero outside a scope.
 pub fn collected() -> usize {
+    if Hide::is(HIDES_OUTGOING) {
+        return 0;
+    }
     OUTGOING.with_borrow(|table| table.as_ref().map_or(0, Vec::len))
 }
 
@@ -101,7 +130,8 @@ pub fn collected() -> usize {
 /// taken before.
 pub fn import(index: u32) -> Result<OwnedFd, TransferError> {
     INCOMING.with_borrow_mut(|table| {
-        let table = table.as_mut().ok_or(TransferError::NoScope)?;
+        let table = table.as_mut().filter(|_| !Hide::is(HIDES_INCOMING));
+        let table = table.ok_or(TransferError::NoScope)?;
         table.get_mut(index as usize).and_then(Option::take).ok_or(TransferError::Missing(index))
     })
 }
