@@ -25,7 +25,7 @@ use std::{
 use mp_os::{Deadline, PidFd};
 use nix::mqueue::mq_unlink;
 
-use crate::{isolated, names, proc, sys};
+use crate::{isolated, limits, names, proc, sys};
 
 /// How long to look again for what the kernel or another thread is still cleaning up.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -283,12 +283,11 @@ impl Ours {
         let differs = |ours: io::Result<_>, theirs: io::Result<_>| {
             ours.is_ok_and(|ours: u64| theirs.is_ok_and(|theirs| ours != theirs))
         };
-        let namespace = |of: &str| fs::metadata(format!("{of}/ns/ipc")).map(|file| file.ino());
         let device = |of: &str| fs::metadata(format!("{of}/dev/shm")).map(|file| file.dev());
         Self {
             mark: isolated::mark().unwrap_or_default(),
             processes,
-            has_ipc_alone: differs(namespace("/proc/self"), namespace(&harness)),
+            has_ipc_alone: limits::has_own_ipc(),
             has_shm_alone: differs(device(""), device(&format!("{harness}/root"))),
         }
     }

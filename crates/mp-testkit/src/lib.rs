@@ -27,9 +27,13 @@
 //! | [`expect_orphans`] | play `init` for children of a parent that the test kills |
 //! | [`fork_child`], [`exec_child`], [`Child`] | a second process, with this one's memory or with a fresh one |
 //! | [`Gate`], [`wait_for_kill`] | "I am there", without sleeping; and staying there |
+//! | [`wait_asleep`], [`once_asleep`] | "it waits in the kernel", without sleeping |
 //! | [`sweep`], [`sweep_sample`] | kill at every instruction of an operation, and ask an oracle each time |
-//! | [`unique_name`], [`skip`], [`is_root`], [`as_ordinary_user`] | names of objects; what this machine cannot test; permissions |
-//! | [`python`], [`python_with_ipc`] | a peer that nobody here wrote |
+//! | [`unique_name`], [`unique_key`], [`skip`], [`is_root`], [`as_ordinary_user`] | names of objects; what this machine cannot test; permissions |
+//! | [`has_own_ipc`], [`assert_explained`] | limits: whether they may be changed, and that an error names its own |
+//! | [`allocates_nothing`], [`allocations`], [`CountingAllocator`] | what an operation allocates |
+//! | [`flags`] | what others who hold an open file see changed |
+//! | [`python`], [`python_with_ipc`], [`run`] | a peer that nobody here wrote |
 //!
 //! Everything here panics where it cannot do its work, because a test that cannot be carried out has failed.
 //!
@@ -38,23 +42,33 @@
 #![deny(unsafe_code)]
 #![allow(clippy::test_attr_in_doctest, reason = "a test is what the example shows")]
 
+mod allocations;
+mod asleep;
 mod audit;
 mod child;
+mod flags;
 mod gate;
 mod isolated;
+mod limits;
 mod names;
 mod proc;
 mod python;
+mod run;
 mod sweep;
 mod sys;
 mod watchdog;
 
 pub use crate::{
+    allocations::{CountingAllocator, allocates_nothing, allocations},
+    asleep::{once_asleep, wait_asleep},
     audit::expect_orphans,
     child::{Child, exec_child, fork_child, wait_for_kill},
+    flags::flags,
     gate::Gate,
     isolated::{accept_existing, isolated, isolated_for},
-    names::{as_ordinary_user, is_root, skip, unique_name},
+    limits::{assert_explained, has_own_ipc},
+    names::{as_ordinary_user, is_root, skip, unique_key, unique_name},
     python::{python, python_with_ipc},
+    run::run,
     sweep::{Point, SweepReport, sweep, sweep_sample},
 };

@@ -3,10 +3,14 @@
 use std::{
     io::{self, Write},
     process,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI32, Ordering},
+    },
     thread,
 };
 
+use mp_os::sysv::Key;
 use nix::unistd;
 
 use crate::{fork_child, isolated, sys};
@@ -24,6 +28,13 @@ pub fn unique_name(prefix: &str) -> String {
     let name = format!("{prefix}-{mark}-{}-{}", process::id(), names.len());
     names.push(name.clone());
     name
+}
+
+/// A key of System V objects that no other test uses, in its processes too.
+pub fn unique_key() -> Key {
+    static NEXT: AtomicI32 = AtomicI32::new(1);
+    let process = process::id().cast_signed();
+    Key::new((process << 10) + NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 static NAMES: Mutex<Vec<String>> = Mutex::new(Vec::new());

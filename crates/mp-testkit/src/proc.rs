@@ -17,7 +17,7 @@ impl Process {
     }
 
     /// The name may hold anything, parentheses included, so the fields after it are found from the end.
-    fn parse(stat: &str) -> Option<Self> {
+    pub(crate) fn parse(stat: &str) -> Option<Self> {
         let (pid, rest) = stat.split_once(" (")?;
         let (name, rest) = rest.rsplit_once(") ")?;
         let mut fields = rest.split(' ');

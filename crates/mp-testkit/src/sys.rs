@@ -3,11 +3,12 @@
 //! # Safety
 //!
 //! Every function here is safe to call. `fork` asks of its caller what its own comment says; the others pass integers or
-//! pointers to their own locals.
+//! pointers to their own locals. The allocator passes everything on to the system's.
 
 #![allow(unsafe_code, reason = "system calls")]
 
 use std::{
+    alloc::{GlobalAlloc, Layout, System},
     ffi::CStr,
     fs::File,
     io, mem,
@@ -29,6 +30,22 @@ use nix::{
     sys::{memfd, prctl, signal::Signal, stat::Mode},
     unistd::{self, ForkResult, Gid, Uid},
 };
+
+use crate::allocations::{self, CountingAllocator};
+
+// SAFETY: every call goes to the system's allocator unchanged; counting does not allocate.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        allocations::count_one();
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
 
 /// Orphans of our descendants become our children, and we die with the thread that started us.
 ///

@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_testkit::{Gate, fork_child};
+use mp_testkit::{Gate, fork_child, wait_asleep};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use crate::{Backend, CAPACITY, SIZE, for_both, number, text, wait_asleep};
+use crate::{Backend, CAPACITY, SIZE, for_both, number, text};
 
 for_both! {
     smoke,

@@ -2,9 +2,9 @@
 
 use std::{io::ErrorKind, time::Duration};
 
-use mp_testkit::{Gate, fork_child, wait_for_kill};
+use mp_testkit::{Gate, fork_child, wait_asleep, wait_for_kill};
 
-use crate::{Backend, CAPACITY, for_both, number, text, wait_asleep};
+use crate::{Backend, CAPACITY, for_both, number, text};
 
 for_both! {
     a_killed_sender_leaves_whole_messages,

@@ -3,24 +3,17 @@
 use std::{fs, io::ErrorKind};
 
 use mp_mqueue::{
-    Error,
     posix::{self, CreateOptions},
     sysv::{self, Key},
 };
-use mp_testkit::{as_ordinary_user, is_root, isolated, skip, unique_name};
+use mp_testkit::{
+    as_ordinary_user, assert_explained, has_own_ipc, is_root, isolated, skip, unique_key,
+    unique_name,
+};
 use nix::{
     libc,
     sys::resource::{Resource, getrlimit, setrlimit},
 };
-
-use crate::own_namespace;
-
-#[track_caller]
-fn explained(error: &Error, errno: i32, words: &[&str]) {
-    assert_eq!(error.raw_os_error(), Some(errno), "{error}");
-    let hint = error.hint().unwrap_or_else(|| panic!("no hint: {error}"));
-    assert!(words.iter().all(|word| hint.contains(word)), "{error}");
-}
 
 #[test]
 fn posix_capacity_and_message_size() {
@@ -32,13 +25,13 @@ fn posix_capacity_and_message_size() {
             drop(most.create_new(&name).unwrap());
             let more = most.capacity(limits.msg_max as usize + 1);
             let hint = [&limits.msg_max.to_string()[..], "/proc/sys/fs/mqueue/msg_max"];
-            explained(&more.create_new(&name).unwrap_err(), libc::EINVAL, &hint);
+            assert_explained(&more.create_new(&name).unwrap_err(), libc::EINVAL, &hint);
 
             let most = CreateOptions::new().capacity(1).message_size(limits.msgsize_max as usize);
             drop(most.create_new(&name).unwrap());
             let more = most.message_size(limits.msgsize_max as usize + 1);
             let hint = [&limits.msgsize_max.to_string()[..], "/proc/sys/fs/mqueue/msgsize_max"];
-            explained(&more.create_new(&name).unwrap_err(), libc::EINVAL, &hint);
+            assert_explained(&more.create_new(&name).unwrap_err(), libc::EINVAL, &hint);
         });
     });
 }
@@ -51,14 +44,14 @@ fn posix_bytes_and_descriptors() {
         setrlimit(Resource::RLIMIT_MSGQUEUE, 10_000, 10_000).unwrap();
         assert_eq!(posix::Limits::read().unwrap().bytes_max, Some(10_000));
         let error = posix::MessageQueue::create_new(&name).unwrap_err();
-        explained(&error, libc::EMFILE, &["RLIMIT_MSGQUEUE", "10000"]);
+        assert_explained(&error, libc::EMFILE, &["RLIMIT_MSGQUEUE", "10000"]);
 
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         let one = CreateOptions::new().capacity(1).message_size(1);
         setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
         let error = one.create_new(&name).unwrap_err();
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
-        explained(&error, libc::EMFILE, &["RLIMIT_NOFILE"]);
+        assert_explained(&error, libc::EMFILE, &["RLIMIT_NOFILE"]);
         drop(one.create_new(&name).unwrap());
     });
 }
@@ -76,7 +69,7 @@ fn posix_number_of_queues() {
                     Err(error) => break error,
                 }
             };
-            explained(&error, libc::ENOSPC, &["queues_max", &most.to_string()]);
+            assert_explained(&error, libc::ENOSPC, &["queues_max", &most.to_string()]);
         });
     });
 }
@@ -88,7 +81,7 @@ fn sysv_message_and_capacity() {
         let queue = sysv::MessageQueue::create_new(Key::PRIVATE).unwrap();
         let long = vec![0; limits.msgmax as usize + 1];
         let outcome = queue.send(&long, 1).unwrap_err();
-        explained(
+        assert_explained(
             outcome.os_error().unwrap(),
             libc::EINVAL,
             &["kernel.msgmax", &limits.msgmax.to_string()],
@@ -100,8 +93,12 @@ fn sysv_message_and_capacity() {
         assert_eq!(outcome.os_error().unwrap().kind(), ErrorKind::InvalidInput);
         as_ordinary_user(|| {
             let options = sysv::CreateOptions::new().capacity(limits.msgmnb as usize + 1);
-            let key = crate::unique_key();
-            explained(&options.create_new(key).unwrap_err(), libc::EPERM, &["kernel.msgmnb"]);
+            let key = unique_key();
+            assert_explained(
+                &options.create_new(key).unwrap_err(),
+                libc::EPERM,
+                &["kernel.msgmnb"],
+            );
             let gone = sysv::MessageQueue::open(key).unwrap_err();
             assert_eq!(gone.kind(), ErrorKind::NotFound, "nothing is left of it");
         });
@@ -111,12 +108,12 @@ fn sysv_message_and_capacity() {
 #[test]
 fn sysv_number_of_queues() {
     isolated(|| {
-        if !is_root() || !own_namespace() {
+        if !is_root() || !has_own_ipc() {
             return skip("lowering kernel.msgmni needs root and an IPC namespace of our own");
         }
         fs::write("/proc/sys/kernel/msgmni", "1").unwrap();
         let _first = sysv::MessageQueue::create_new(Key::PRIVATE).unwrap();
         let error = sysv::MessageQueue::create_new(Key::PRIVATE).unwrap_err();
-        explained(&error, libc::ENOSPC, &["kernel.msgmni", "1 queues"]);
+        assert_explained(&error, libc::ENOSPC, &["kernel.msgmni", "1 queues"]);
     });
 }

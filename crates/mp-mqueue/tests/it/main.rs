@@ -15,18 +15,13 @@ mod sysv_only;
 #[cfg(feature = "serde")]
 mod transfer;
 
-use std::{
-    fs, io,
-    os::unix::process::parent_id,
-    sync::atomic::{AtomicI32, Ordering},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use mp_mqueue::{
     posix,
     sysv::{self, Key, Select},
 };
-use mp_testkit::unique_name;
+use mp_testkit::{unique_key, unique_name};
 
 /// What both kinds of queue have, with their outcomes as kinds of [`io::Error`].
 trait Queue {
@@ -150,13 +145,6 @@ impl Queue for posix::MessageQueue {
 
 struct SystemV;
 
-/// A key that no other test uses, in its processes too.
-fn unique_key() -> Key {
-    static NEXT: AtomicI32 = AtomicI32::new(1);
-    let process = std::process::id().cast_signed();
-    Key::new((process << 10) + NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
 fn key(name: &str) -> Key {
     Key::new(name.parse().unwrap())
 }
@@ -253,24 +241,3 @@ macro_rules! for_both {
 }
 
 use for_both;
-
-/// Waits until a thread, of this process or another, sleeps in the kernel.
-fn wait_asleep(pid: u32, thread: impl std::fmt::Display) {
-    let path = format!("/proc/{pid}/task/{thread}/stat");
-    loop {
-        let stat = fs::read_to_string(&path).unwrap();
-        if stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" S")) {
-            return;
-        }
-        std::thread::yield_now();
-    }
-}
-
-/// Whether the test has an IPC namespace of its own, whose limits it may change.
-fn own_namespace() -> bool {
-    let namespace = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/ipc"));
-    match (namespace(std::process::id()), namespace(parent_id())) {
-        (Ok(own), Ok(other)) => own != other,
-        _ => false,
-    }
-}

@@ -6,13 +6,13 @@ use mp_mqueue::{
     TimeoutError, TryError,
     posix::{MessageQueue, Notify, NotifyError},
 };
-use mp_testkit::{Gate, fork_child, isolated, unique_name, wait_for_kill};
+use mp_testkit::{Gate, fork_child, isolated, unique_name, wait_asleep, wait_for_kill};
 use nix::{
     libc,
     sys::signal::{SigSet, Signal},
 };
 
-use crate::{SIZE, posix_options, wait_asleep};
+use crate::{SIZE, posix_options};
 
 fn fresh() -> MessageQueue {
     posix_options().create_new(unique_name("mqueue")).unwrap()

@@ -11,14 +11,16 @@ use mp_mqueue::{
     TryError,
     posix::{CreateOptions, MAX_PRIORITY, MessageQueue, OpenOptions, list},
 };
-use mp_testkit::{as_ordinary_user, fork_child, is_root, isolated, skip, unique_name};
+use mp_testkit::{
+    as_ordinary_user, fork_child, has_own_ipc, is_root, isolated, skip, unique_name, wait_asleep,
+};
 use nix::{
     libc,
     mount::{MsFlags, mount, umount},
     sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
 };
 
-use crate::{CAPACITY, SIZE, posix_options, text, wait_asleep};
+use crate::{CAPACITY, SIZE, posix_options, text};
 
 fn fresh() -> MessageQueue {
     posix_options().create_new(unique_name("mqueue")).unwrap()
@@ -277,7 +279,7 @@ fn existing_queues_are_listed() {
 
 fn mount_queues(directory: &std::path::Path) -> io::Result<()> {
     // Only where the mount is seen by nobody else.
-    if !crate::own_namespace() {
+    if !has_own_ipc() {
         return Err(ErrorKind::PermissionDenied.into());
     }
     let none = None::<&str>;

@@ -9,10 +9,12 @@ use std::{
 use mp_mqueue::sysv::{
     CreateOptions, Key, MessageQueue, OpenOptions, Select, TimeoutError, TryError, WaitError, list,
 };
-use mp_testkit::{as_ordinary_user, fork_child, is_root, isolated, skip};
+use mp_testkit::{
+    as_ordinary_user, fork_child, has_own_ipc, is_root, isolated, skip, unique_key, wait_asleep,
+};
 use nix::libc;
 
-use crate::{SIZE, own_namespace, sysv_options, text, unique_key, wait_asleep};
+use crate::{SIZE, sysv_options, text};
 
 fn fresh() -> MessageQueue {
     MessageQueue::create_new(Key::PRIVATE).unwrap()
@@ -254,7 +256,7 @@ fn existing_queues_are_listed() {
 #[test]
 fn long_messages_go_through_a_temporary_buffer() {
     isolated(|| {
-        if !own_namespace() {
+        if !has_own_ipc() {
             return skip("raising kernel.msgmax needs an IPC namespace of our own");
         }
         fs::write("/proc/sys/kernel/msgmax", "100000").unwrap();

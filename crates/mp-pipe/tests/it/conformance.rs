@@ -4,15 +4,13 @@ use std::{
     io::{ErrorKind, Read, Write},
     os::fd::{AsFd, OwnedFd},
     process::{Command, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
 use mp_pipe::{Framed, PIPE_BUF, PipeReader, PipeWriter, TimeoutError, TryError};
-use mp_testkit::fork_child;
-use nix::unistd::gettid;
+use mp_testkit::{flags, fork_child, once_asleep, wait_asleep};
 
-use crate::{Backend, fill, flags, for_every_backend, wait_asleep};
+use crate::{Backend, fill, for_every_backend};
 
 for_every_backend! {
     smoke, the_end_comes_after_the_bytes, try_read, try_write, read_timeout, write_timeout, capacity,
@@ -103,16 +101,8 @@ fn clones_keep_the_pipe_open(backend: &impl Backend) {
 
 fn drop_wakes_reader(backend: &impl Backend) {
     let (reader, writer) = backend.ends();
-    thread::scope(|scope| {
-        let (send, tid) = std::sync::mpsc::channel();
-        let blocked = scope.spawn(move || {
-            send.send(gettid()).unwrap();
-            reader.read(&mut [0; 4])
-        });
-        wait_asleep(std::process::id(), tid.recv().unwrap());
-        drop(writer);
-        assert_eq!(blocked.join().unwrap().unwrap(), 0);
-    });
+    let read = once_asleep(move || reader.read(&mut [0; 4]), || drop(writer));
+    assert_eq!(read.unwrap(), 0);
 }
 
 /// Several readers share the bytes, each taken once, and all see the end.
@@ -146,20 +136,14 @@ fn drop_wakes_all_readers(backend: &impl Backend) {
 fn drop_wakes_writer(backend: &impl Backend) {
     let (reader, writer) = backend.ends();
     fill(&writer);
-    thread::scope(|scope| {
-        let (send, tid) = std::sync::mpsc::channel();
-        let blocked = scope.spawn(move || {
-            send.send(gettid()).unwrap();
-            let timed = writer.write_timeout(b"x", Duration::from_secs(30));
-            (timed, writer.write(b"x"))
-        });
-        wait_asleep(std::process::id(), tid.recv().unwrap());
-        drop(reader);
-        let (timed, plain) = blocked.join().unwrap();
-        let TimeoutError::Os(error) = timed.unwrap_err() else { panic!("it timed out") };
-        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
-        assert_eq!(plain.unwrap_err().kind(), ErrorKind::BrokenPipe);
-    });
+    let blocked = move || {
+        let timed = writer.write_timeout(b"x", Duration::from_secs(30));
+        (timed, writer.write(b"x"))
+    };
+    let (timed, plain) = once_asleep(blocked, || drop(reader));
+    let TimeoutError::Os(error) = timed.unwrap_err() else { panic!("it timed out") };
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(plain.unwrap_err().kind(), ErrorKind::BrokenPipe);
 }
 
 fn empty_is_refused(backend: &impl Backend) {

@@ -6,20 +6,13 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Command, Stdio},
-    sync::mpsc,
-    thread,
     time::{Duration, Instant},
 };
 
 use mp_pipe::{Fifo, TimeoutError, TryError};
-use mp_testkit::{Gate, fork_child, isolated, wait_for_kill};
-use nix::{
-    sys::stat::{Mode, umask},
-    unistd::gettid,
-};
+use mp_testkit::{Gate, flags, fork_child, isolated, once_asleep, wait_asleep, wait_for_kill};
+use nix::sys::stat::{Mode, umask};
 use tempfile::TempDir;
-
-use crate::{flags, wait_asleep};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_millis(30);
@@ -33,20 +26,6 @@ fn place() -> (TempDir, PathBuf) {
 fn fifo() -> (TempDir, Fifo) {
     let (directory, path) = place();
     (directory, Fifo::create_new(path, 0o600).unwrap())
-}
-
-/// Runs `wait` in a thread, and `act` once that sleeps.
-fn once_asleep<T: Send>(wait: impl FnOnce() -> T + Send, act: impl FnOnce()) -> T {
-    let (send, tid) = mpsc::channel();
-    thread::scope(|scope| {
-        let thread = scope.spawn(move || {
-            send.send(gettid()).unwrap();
-            wait()
-        });
-        wait_asleep(std::process::id(), tid.recv().unwrap());
-        act();
-        thread.join().unwrap()
-    })
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::{io::ErrorKind, time::Duration};
 
 use mp_pipe::{Framed, PIPE_BUF, TimeoutError};
-use mp_testkit::{Gate, fork_child, wait_for_kill};
+use mp_testkit::{Gate, fork_child, wait_asleep, wait_for_kill};
 
-use crate::{Backend, fill, for_every_backend, wait_asleep};
+use crate::{Backend, fill, for_every_backend};
 
 for_every_backend! {
     writer_killed_before_writing, reader_killed_before_reading, framed_writer_killed_in_a_message,

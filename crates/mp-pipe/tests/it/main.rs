@@ -13,8 +13,6 @@ mod splice;
 #[cfg(feature = "serde")]
 mod travels;
 
-use std::{fs, os::fd::AsFd};
-
 use mp_pipe::{Fifo, PipeReader, PipeWriter};
 
 /// A pipe by one of the two ways to make one.
@@ -72,21 +70,4 @@ fn fill(writer: &PipeWriter) -> usize {
         }
     }
     total
-}
-
-/// Waits until the thread, of this process or another, sleeps in the kernel.
-fn wait_asleep(pid: u32, thread: impl std::fmt::Display) {
-    let path = format!("/proc/{pid}/task/{thread}/stat");
-    loop {
-        let stat = fs::read_to_string(&path).unwrap();
-        if stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" S")) {
-            return;
-        }
-        std::thread::yield_now();
-    }
-}
-
-/// The flags of the open file, which other holders of the end see too.
-fn flags(end: &impl AsFd) -> i32 {
-    nix::fcntl::fcntl(end.as_fd(), nix::fcntl::FcntlArg::F_GETFL).unwrap()
 }

@@ -9,10 +9,10 @@ use std::{
 };
 
 use mp_pipe::{TimeoutError, TryError};
-use mp_testkit::{Gate, fork_child};
+use mp_testkit::{Gate, fork_child, wait_asleep};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use crate::{Backend, for_every_backend, wait_asleep};
+use crate::{Backend, for_every_backend};
 
 for_every_backend! { sigpipe_is_never_raised, interrupted_waits_go_on }
 

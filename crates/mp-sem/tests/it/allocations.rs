@@ -1,54 +1,21 @@
 //! Taking and giving back allocate nothing.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    time::Duration,
-};
+use std::time::Duration;
 
 use mp_sem::{
     posix::Semaphore,
     sysv::{Key, Op, SemaphoreSet},
 };
-use mp_testkit::{isolated, unique_name};
-
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
+use mp_testkit::{CountingAllocator, allocates_nothing, allocations, isolated, unique_name};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-#[track_caller]
-fn allocates_nothing(body: impl FnOnce()) {
-    let before = COUNT.get();
-    body();
-    assert_eq!(COUNT.get() - before, 0, "allocations");
-}
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const SOON: Duration = Duration::from_millis(1);
 
 #[test]
 fn the_count_counts() {
-    let before = COUNT.get();
-    drop(Box::new(1));
-    assert_eq!(COUNT.get() - before, 1);
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
 }
 
 #[test]

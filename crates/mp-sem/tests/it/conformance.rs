@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_testkit::{Gate, fork_child};
+use mp_testkit::{Gate, fork_child, wait_asleep};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use crate::{Backend, for_each_of, wait_asleep};
+use crate::{Backend, for_each_of};
 
 for_each_of! { [posix_named: Named, posix_unnamed: Unnamed, sysv: SystemV]; {
     smoke,

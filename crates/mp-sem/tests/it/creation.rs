@@ -7,7 +7,7 @@ use std::{
 };
 
 use mp_sem::sysv::{CreateOptions, Key, OpenOptions, SemaphoreSet};
-use mp_testkit::{Child, Gate, fork_child, isolated};
+use mp_testkit::{Child, Gate, fork_child, isolated, unique_key, wait_asleep};
 use nix::{
     libc,
     sys::{
@@ -17,8 +17,6 @@ use nix::{
     },
     unistd::Pid,
 };
-
-use crate::unique_key;
 
 const VALUES: [u16; 3] = [3, 0, 7];
 const GRACE: Duration = Duration::from_millis(40);
@@ -141,7 +139,7 @@ fn an_opener_waits_for_a_slow_creator() {
                 })
             })
             .collect();
-        openers.iter().for_each(|child| crate::wait_asleep(child.id(), child.id()));
+        openers.iter().for_each(|child| wait_asleep(child.id(), child.id()));
         assert_eq!(finish(slow), Some(0));
         assert!(openers.into_iter().all(|child| child.wait().success()));
         SemaphoreSet::open(key).unwrap().remove().unwrap();

@@ -1,33 +1,12 @@
 //! With programs that nobody here wrote.
 
-use std::{
-    io::ErrorKind,
-    process::{Command, Output},
-    time::Duration,
-};
+use std::{io::ErrorKind, process::Command, time::Duration};
 
 use mp_sem::{
     posix::Semaphore,
     sysv::{Key, OpenOptions, SemaphoreSet, WaitError},
 };
-use mp_testkit::{isolated, python_with_ipc, skip, unique_name};
-
-use crate::unique_key;
-
-/// Runs `command` to its end; `None`, having skipped, where it is not installed.
-fn run(command: &mut Command) -> Option<String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output: Output = match command.output() {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            skip(&format!("{program} is not installed"));
-            return None;
-        }
-        output => output.unwrap(),
-    };
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} failed: {errors}");
-    Some(String::from_utf8(output.stdout).unwrap())
-}
+use mp_testkit::{isolated, python_with_ipc, run, unique_key, unique_name};
 
 #[test]
 fn posix_ipc_of_python() {

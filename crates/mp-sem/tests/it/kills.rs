@@ -2,9 +2,9 @@
 
 use std::{io::ErrorKind, time::Duration};
 
-use mp_testkit::{Gate, fork_child, wait_for_kill};
+use mp_testkit::{Gate, fork_child, wait_asleep, wait_for_kill};
 
-use crate::{Backend, for_each_of, wait_asleep};
+use crate::{Backend, for_each_of};
 
 for_each_of! { [posix_named: Named, posix_unnamed: Unnamed, sysv: SystemV]; {
     the_permit_of_a_killed_holder,

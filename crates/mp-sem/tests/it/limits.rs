@@ -2,21 +2,9 @@
 
 use std::fs;
 
-use mp_sem::{
-    Error,
-    sysv::{Key, Limits, MAX_VALUE, Op, SemaphoreSet},
-};
-use mp_testkit::{is_root, isolated, skip};
+use mp_sem::sysv::{Key, Limits, MAX_VALUE, Op, SemaphoreSet};
+use mp_testkit::{assert_explained, has_own_ipc, is_root, isolated, skip};
 use nix::libc;
-
-use crate::own_namespace;
-
-#[track_caller]
-fn explained(error: &Error, errno: i32, words: &[&str]) {
-    assert_eq!(error.raw_os_error(), Some(errno), "{error}");
-    let hint = error.hint().unwrap_or_else(|| panic!("no hint: {error}"));
-    assert!(words.iter().all(|word| hint.contains(word)), "{error}");
-}
 
 #[test]
 fn sysv_operations_a_step() {
@@ -26,7 +14,7 @@ fn sysv_operations_a_step() {
         set.op(&vec![Op::release(0, 1); most]).unwrap();
         let outcome = set.op(&vec![Op::release(0, 1); most + 1]).unwrap_err();
         let words = ["SEMOPM", &most.to_string()];
-        explained(outcome.os_error().unwrap(), libc::E2BIG, &words);
+        assert_explained(outcome.os_error().unwrap(), libc::E2BIG, &words);
         assert_eq!(usize::from(set.value(0).unwrap()), most);
     });
 }
@@ -39,14 +27,14 @@ fn sysv_semaphores_a_set() {
             return skip("this machine allows more semaphores than an index can tell");
         }
         let error = SemaphoreSet::create_new(Key::PRIVATE, &vec![0; most + 1]).unwrap_err();
-        explained(&error, libc::EINVAL, &["SEMMSL", &most.to_string()]);
+        assert_explained(&error, libc::EINVAL, &["SEMMSL", &most.to_string()]);
     });
 }
 
 #[test]
 fn sysv_number_of_sets() {
     isolated(|| {
-        if !is_root() || !own_namespace() {
+        if !is_root() || !has_own_ipc() {
             return skip("lowering kernel.sem needs root and an IPC namespace of our own");
         }
         fs::write("/proc/sys/kernel/sem", "10 20 5 1").unwrap();
@@ -54,7 +42,7 @@ fn sysv_number_of_sets() {
         assert_eq!((limits.semmsl, limits.semmns, limits.semopm, limits.semmni), (10, 20, 5, 1));
         let _first = SemaphoreSet::create_new(Key::PRIVATE, &[1]).unwrap();
         let error = SemaphoreSet::create_new(Key::PRIVATE, &[1]).unwrap_err();
-        explained(&error, libc::ENOSPC, &["1 sets (SEMMNI)", "20 semaphores"]);
+        assert_explained(&error, libc::ENOSPC, &["1 sets (SEMMNI)", "20 semaphores"]);
     });
 }
 
@@ -63,7 +51,7 @@ fn sysv_values() {
     isolated(|| {
         let set = SemaphoreSet::create_new(Key::PRIVATE, &[MAX_VALUE, 1]).unwrap();
         let outcome = set.op(&[Op::acquire(1, 1), Op::release(0, 1)]).unwrap_err();
-        explained(outcome.os_error().unwrap(), libc::ERANGE, &["SEMVMX", "32767"]);
+        assert_explained(outcome.os_error().unwrap(), libc::ERANGE, &["SEMVMX", "32767"]);
         assert_eq!(set.values().unwrap(), [MAX_VALUE, 1]);
     });
 }

@@ -8,14 +8,12 @@ use std::{
 };
 
 use mp_sem::posix::{CreateOptions, MAX_VALUE, Semaphore};
-use mp_testkit::{as_ordinary_user, fork_child, is_root, isolated, skip, unique_name};
+use mp_testkit::{as_ordinary_user, fork_child, is_root, isolated, skip, unique_name, wait_asleep};
 use nix::{
     libc,
     sys::memfd::{MFdFlags, memfd_create},
     unistd::ftruncate,
 };
-
-use crate::wait_asleep;
 
 fn memory(size: i64) -> OwnedFd {
     let memory = memfd_create("test", MFdFlags::MFD_CLOEXEC).unwrap();

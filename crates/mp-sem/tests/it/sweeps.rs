@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use mp_sem::sysv::{CreateOptions, Key, OpenOptions, SemaphoreSet};
-use mp_testkit::{Point, isolated_for, sweep, sweep_sample};
+use mp_testkit::{Point, isolated_for, sweep, sweep_sample, unique_key};
 
-use crate::{Backend, Named, Semaphore, SystemV, Unnamed, unique_key};
+use crate::{Backend, Named, Semaphore, SystemV, Unnamed};
 
 /// A step is two switches between processes, of which a busy machine makes few.
 const LIMIT: Duration = Duration::from_secs(600);

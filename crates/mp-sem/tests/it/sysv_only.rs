@@ -9,9 +9,10 @@ use mp_sem::sysv::{
     CreateOptions, Key, MAX_VALUE, Op, OpenOptions, SemaphoreSet, TimeoutError, TryError,
     WaitError, list,
 };
-use mp_testkit::{Gate, as_ordinary_user, fork_child, is_root, isolated, skip, wait_for_kill};
-
-use crate::{unique_key, wait_asleep};
+use mp_testkit::{
+    Gate, as_ordinary_user, fork_child, is_root, isolated, skip, unique_key, wait_asleep,
+    wait_for_kill,
+};
 
 fn set(values: &[u16]) -> SemaphoreSet {
     SemaphoreSet::create_new(Key::PRIVATE, values).unwrap()

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use mp_shm::{GrowableSegment, Segment, posix::SharedMemory, sysv, sysv::Key};
-use mp_testkit::{fork_child, isolated, skip, unique_name};
+use mp_testkit::{fork_child, has_own_ipc, isolated, skip, unique_name};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
@@ -88,10 +88,7 @@ fn the_limits_of_system_v_segments_are_named() {
         let path = "/proc/sys/kernel/shmmax";
         let original = std::fs::read_to_string(path).unwrap();
         // Only where the IPC namespace is our own, which also is where this file may be written.
-        let own = std::fs::read_link("/proc/self/ns/ipc").unwrap()
-            != std::fs::read_link(format!("/proc/{}/ns/ipc", std::os::unix::process::parent_id()))
-                .unwrap_or_default();
-        if !own || std::fs::write(path, "65536").is_err() {
+        if !has_own_ipc() || std::fs::write(path, "65536").is_err() {
             return skip("the limits of System V shared memory may not be set here");
         }
         let error = sysv::SharedMemory::create_new(Key::PRIVATE, 65_537).unwrap_err();

@@ -1,50 +1,17 @@
 //! Sending and receiving allocate nothing where no descriptors come.
 
-#![allow(unsafe_code, reason = "a global allocator")]
-
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    os::fd::AsFd,
-};
+use std::os::fd::AsFd;
 
 use mp_socket::{Framed, SeqpacketSocket, UnixStream};
-use mp_testkit::isolated;
+use mp_testkit::{CountingAllocator, allocations, isolated};
 
 use crate::{
     PATIENCE,
     backends::{Channel, for_every_backend},
 };
 
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller's own promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's own promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// How many allocations `operation` makes.
-fn allocations(operation: impl FnOnce()) -> usize {
-    let before = COUNT.get();
-    operation();
-    COUNT.get() - before
-}
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 for_every_backend! { bytes }
 

@@ -7,12 +7,11 @@ use std::{
 };
 
 use mp_socket::{SeqpacketSocket, TimeoutError, TryError, UnixDatagram, UnixStream};
-use mp_testkit::isolated;
+use mp_testkit::{flags, isolated, once_asleep};
 
 use crate::{
     PATIENCE,
     backends::{self, Channel, for_every_backend},
-    flags, once_asleep,
 };
 
 for_every_backend! {

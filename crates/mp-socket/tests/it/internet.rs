@@ -7,9 +7,9 @@ use std::{
 };
 
 use mp_socket::{TcpListener, TcpStream, TimeoutError, TryError, UdpSocket};
-use mp_testkit::{Gate, fork_child, isolated, wait_for_kill};
+use mp_testkit::{Gate, flags, fork_child, isolated, once_asleep, wait_for_kill};
 
-use crate::{PATIENCE, flags, once_asleep};
+use crate::PATIENCE;
 
 const SOON: Duration = Duration::from_millis(5);
 

@@ -3,12 +3,11 @@
 use std::io::ErrorKind;
 
 use mp_socket::TimeoutError;
-use mp_testkit::{Gate, fork_child, wait_for_kill};
+use mp_testkit::{Gate, fork_child, once_asleep, wait_for_kill};
 
 use crate::{
     PATIENCE,
     backends::{Channel, for_every_backend},
-    once_asleep,
 };
 
 for_every_backend! {

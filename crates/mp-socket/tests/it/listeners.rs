@@ -14,14 +14,14 @@ use mp_socket::{
     Address, Listener, SeqpacketListener, SeqpacketSocket, TimeoutError, TryError, UnixDatagram,
     UnixListener, UnixStream,
 };
-use mp_testkit::{Gate, fork_child, isolated, wait_for_kill};
+use mp_testkit::{Gate, flags, fork_child, isolated, once_asleep, wait_for_kill};
 use nix::sys::{
     resource::{Resource, getrlimit, setrlimit},
     socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr},
     stat::{Mode, umask},
 };
 
-use crate::{PATIENCE, backends, once_asleep};
+use crate::{PATIENCE, backends};
 
 const SOON: Duration = Duration::from_millis(5);
 
@@ -85,7 +85,7 @@ fn connect_waits_for_room() {
             || drop(listener.accept().unwrap()),
         );
         let connected = connected.unwrap();
-        assert_eq!(crate::flags(&connected) & nix::libc::O_NONBLOCK, 0);
+        assert_eq!(flags(&connected) & nix::libc::O_NONBLOCK, 0);
         let left = socket::getsockopt(&connected, socket::sockopt::SendTimeout).unwrap();
         assert_eq!((left.tv_sec(), left.tv_usec()), (0, 0), "it was for connecting only");
     });
