@@ -13,20 +13,9 @@ use mp_testkit::isolated;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn python(script: &str, arguments: &[&std::ffi::OsStr]) -> Option<Child> {
-    let child = Command::new("python3")
-        .arg("-c")
-        .arg(script)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    match child {
-        Ok(child) => Some(child),
-        Err(error) => {
-            mp_testkit::skip(&format!("python3 does not start: {error}"));
-            None
-        }
-    }
+    let mut command = mp_testkit::python(script)?;
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    Some(command.spawn().unwrap())
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{
     io::{PipeReader, Read, Write},
     os::fd::AsFd,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
 };
 
 use mp_socket::{Address, Framed, SeqpacketListener, SeqpacketSocket, UnixDatagram, UnixListener};
@@ -25,17 +25,8 @@ name = sys.argv[1]
 name = '\\0' + name[1:] if name[0] == '@' else name
 def ready(): print('ready', flush=True)
 ";
-        let child = Command::new("python3")
-            .args(["-c", &format!("{prelude}{script}"), &name])
-            .stdout(Stdio::piped())
-            .spawn();
-        match child {
-            Ok(child) => Some(Self(child)),
-            Err(error) => {
-                mp_testkit::skip(&format!("python3 does not start: {error}"));
-                None
-            }
-        }
+        let mut command = mp_testkit::python(&format!("{prelude}{script}"))?;
+        Some(Self(command.arg(&name).stdout(Stdio::piped()).spawn().unwrap()))
     }
 
     fn wait_ready(&mut self) {
