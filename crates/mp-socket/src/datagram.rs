@@ -179,9 +179,7 @@ impl UnixDatagram {
     }
 
     fn recv_until(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize, TimeoutError> {
-        let arrival: Arrival =
-            message::receive(self.as_fd(), buffer, false, deadline, Self::NATURE)?;
-        Ok(arrival.len)
+        message::receive_bytes(self.as_fd(), buffer, deadline, Self::NATURE)
     }
 
     fn recv_from_until(
@@ -199,9 +197,7 @@ impl UnixDatagram {
         buffer: &mut [u8],
         deadline: Deadline,
     ) -> Result<Received, TimeoutError> {
-        let Arrival::<()> { len, fds, .. } =
-            message::receive(self.as_fd(), buffer, true, deadline, Self::NATURE)?;
-        Ok(Received { len, fds })
+        message::receive_with_fds(self.as_fd(), buffer, deadline, Self::NATURE)
     }
 }
 

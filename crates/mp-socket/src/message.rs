@@ -120,6 +120,27 @@ pub(crate) fn receive<A: SockaddrLike>(
     Ok(check(arrival, room, take_fds, nature)?)
 }
 
+/// [`receive`] where nothing but the bytes is wanted: how many came.
+pub(crate) fn receive_bytes(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    deadline: Deadline,
+    nature: Nature,
+) -> Result<usize, TimeoutError> {
+    receive::<()>(socket, buffer, false, deadline, nature).map(|arrival| arrival.len)
+}
+
+/// [`receive`] with descriptors.
+pub(crate) fn receive_with_fds(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    deadline: Deadline,
+    nature: Nature,
+) -> Result<Received, TimeoutError> {
+    let Arrival::<()> { len, fds, .. } = receive(socket, buffer, true, deadline, nature)?;
+    Ok(Received { len, fds })
+}
+
 /// A message that lost bytes or descriptors on the way is an error. Descriptors that did arrive are closed.
 fn check<A>(
     arrival: Arrival<A>,

@@ -277,9 +277,7 @@ impl UdpSocket {
     }
 
     fn recv_until(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize, TimeoutError> {
-        let arrival: Arrival =
-            message::receive(self.as_fd(), buffer, false, deadline, Self::NATURE)?;
-        Ok(arrival.len)
+        message::receive_bytes(self.as_fd(), buffer, deadline, Self::NATURE)
     }
 
     fn recv_from_until(

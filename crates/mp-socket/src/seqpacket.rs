@@ -9,7 +9,6 @@ use mp_os::{Deadline, Result, TimeoutError};
 use crate::{
     Received,
     message::{self, Nature},
-    sys::Arrival,
     unix::{self, connection, descriptor, unix_socket},
 };
 
@@ -149,9 +148,8 @@ impl SeqpacketSocket {
         buffer: &mut [u8],
         deadline: Deadline,
     ) -> Result<Option<usize>, TimeoutError> {
-        let arrival: Arrival =
-            message::receive(self.as_fd(), buffer, false, deadline, Self::NATURE)?;
-        Ok((arrival.len > 0).then_some(arrival.len))
+        let len = message::receive_bytes(self.as_fd(), buffer, deadline, Self::NATURE)?;
+        Ok((len > 0).then_some(len))
     }
 
     fn recv_with_fds_until(
@@ -159,8 +157,7 @@ impl SeqpacketSocket {
         buffer: &mut [u8],
         deadline: Deadline,
     ) -> Result<Option<Received>, TimeoutError> {
-        let Arrival::<()> { len, fds, .. } =
-            message::receive(self.as_fd(), buffer, true, deadline, Self::NATURE)?;
-        Ok((len > 0).then_some(Received { len, fds }))
+        let received = message::receive_with_fds(self.as_fd(), buffer, deadline, Self::NATURE)?;
+        Ok((received.len > 0).then_some(received))
     }
 }

@@ -12,7 +12,6 @@ use mp_os::{
 use crate::{
     Received,
     message::{self, Nature},
-    sys::Arrival,
     unix::{self, connection, descriptor, unix_socket},
 };
 
@@ -107,9 +106,7 @@ macro_rules! byte_stream {
                 buffer: &mut [u8],
                 deadline: Deadline,
             ) -> Result<usize, TimeoutError> {
-                let arrival: Arrival =
-                    message::receive(self.as_fd(), buffer, false, deadline, Self::NATURE)?;
-                Ok(arrival.len)
+                message::receive_bytes(self.as_fd(), buffer, deadline, Self::NATURE)
             }
 
             fn write_bytes(&self, bytes: &[u8], deadline: Deadline) -> Result<usize, TimeoutError> {
@@ -247,8 +244,6 @@ impl UnixStream {
         buffer: &mut [u8],
         deadline: Deadline,
     ) -> Result<Received, TimeoutError> {
-        let Arrival::<()> { len, fds, .. } =
-            message::receive(self.as_fd(), buffer, true, deadline, Self::NATURE)?;
-        Ok(Received { len, fds })
+        message::receive_with_fds(self.as_fd(), buffer, deadline, Self::NATURE)
     }
 }

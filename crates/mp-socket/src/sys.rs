@@ -39,7 +39,7 @@ const fn space(payload: usize) -> usize {
 struct Control(MaybeUninit<[u8; CONTROL_LEN]>);
 
 /// What `recvmsg(2)` told beside the bytes; `A` is the type of the sender's address, `()` where nobody asks.
-pub(crate) struct Arrival<A = ()> {
+pub(crate) struct Arrival<A> {
     /// The bytes received; with `MSG_TRUNC` those of the whole message, also where the buffer was shorter.
     pub(crate) len: usize,
     /// `MSG_TRUNC`, `MSG_CTRUNC`.
