@@ -3,10 +3,11 @@ use std::{
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{self, Path, PathBuf},
-    process,
 };
 
 use nix::libc;
+
+use crate::Owner;
 
 /// A file that this process has created under a name others know: a FIFO, a socket. It is unlinked on drop.
 ///
@@ -30,7 +31,7 @@ pub struct CreatedFile {
     path: PathBuf,
     /// Opened with `O_PATH`: as long as it is, no other file gets its inode number.
     file: File,
-    creator: u32,
+    owner: Owner,
 }
 
 impl CreatedFile {
@@ -43,13 +44,12 @@ impl CreatedFile {
         let path = path::absolute(path)?;
         let flags = libc::O_PATH | libc::O_NOFOLLOW;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
-        Ok(Self { path, file, creator: process::id() })
+        Ok(Self { path, file, owner: Owner::this_process() })
     }
 
     /// Leaves the file there.
-    pub fn persist(mut self) {
-        // No process has this number.
-        self.creator = 0;
+    pub fn persist(self) {
+        self.owner.renounce();
     }
 
     /// Whether the name still means this file.
@@ -61,7 +61,7 @@ impl CreatedFile {
 
 impl Drop for CreatedFile {
     fn drop(&mut self) {
-        if self.creator == process::id() && self.is_there().unwrap_or(false) {
+        if self.owner.is_this_process() && self.is_there().unwrap_or(false) {
             // Somebody was faster, or took the directory away: nothing is left to do.
             let _ = fs::remove_file(&self.path);
         }
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn what_replaced_the_file_stays() {
-        let path = std::env::temp_dir().join(format!("mp-os-created-{}", process::id()));
+        let path = std::env::temp_dir().join(format!("mp-os-created-{}", std::process::id()));
         fs::write(&path, "first").unwrap();
         let file = CreatedFile::new(&path).unwrap();
         fs::remove_file(&path).unwrap();

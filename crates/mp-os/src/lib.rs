@@ -23,8 +23,9 @@
 //! | [`poll`] | wait for readiness of one or many descriptors, EINTR-proof |
 //! | [`PidFd`] | a process that cannot be confused with another one |
 //! | [`ObjectName`] | the validated name of a POSIX shared memory object, message queue or semaphore |
-//! | [`sysv`] | keys and ownership of System V objects |
+//! | [`sysv`] | keys, ownership and lists of System V objects |
 //! | `transfer` (feature `serde`) | file descriptors inside serde messages |
+//! | [`Owner`], [`create_or_open`] | who removes an object, and the race for its name |
 //! | [`CreatedFile`] | unlinks a FIFO or socket when its creator drops it |
 //! | [`cvt`], [`retry`] | from C return values to [`std::io::Result`] |
 //!
@@ -35,6 +36,7 @@
 // The docs say `mp_os::`, as their readers do.
 extern crate self as mp_os;
 
+mod create;
 mod created;
 mod cvt;
 mod deadline;
@@ -42,6 +44,7 @@ mod error;
 mod family;
 pub mod frame;
 mod name;
+mod owner;
 mod pidfd;
 pub mod poll;
 mod sys;
@@ -50,10 +53,12 @@ pub mod sysv;
 pub mod transfer;
 
 pub use crate::{
+    create::create_or_open,
     created::CreatedFile,
     cvt::{cvt, retry},
     deadline::Deadline,
     error::{Error, Result, TimeoutError, TryError},
     name::ObjectName,
+    owner::Owner,
     pidfd::PidFd,
 };

@@ -1,6 +1,6 @@
 //! What System V message queues, semaphore sets and shared memory segments have in common.
 
-use std::{fmt, path::Path};
+use std::{fmt, fs, io, path::Path};
 
 use nix::libc;
 
@@ -104,6 +104,45 @@ impl From<&libc::ipc_perm> for Permissions {
     }
 }
 
+/// A System V object that exists, as the `list` of its kind found it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listed {
+    /// The key it was created with.
+    pub key: Key,
+    /// The identifier for `from_id`.
+    pub id: i32,
+}
+
+impl Listed {
+    /// The first two columns: key and identifier.
+    fn parse(line: &str) -> Option<Self> {
+        let mut columns = line.split_whitespace();
+        let key = columns.next()?.parse().ok()?;
+        Some(Self { key: Key(key), id: columns.next()?.parse().ok()? })
+    }
+}
+
+/// All objects of a kind that this IPC namespace has, called `objects` in an error: the rows of `/proc/sysvipc/{table}`.
+///
+/// # Errors
+///
+/// [`NotFound`](io::ErrorKind::NotFound) where the kernel has none of the kind or `/proc` is not mounted.
+pub fn list(table: &str, objects: &str) -> Result<Vec<Listed>> {
+    let fail = |error| Error::new("list", objects, error);
+    let table = fs::read_to_string(format!("/proc/sysvipc/{table}")).map_err(fail)?;
+    let rows: Option<Vec<_>> = table.lines().skip(1).map(Listed::parse).collect();
+    rows.ok_or_else(|| fail(io::ErrorKind::InvalidData.into()))
+}
+
+/// Whether an `errno` means that there is no such object, or no longer.
+///
+/// Once the slot of a removed object is free, its identifier is no longer known to have been one: that is `EINVAL`, which
+/// may have other causes too where a call is given more than the identifier.
+pub fn is_gone(errno: Option<i32>) -> bool {
+    matches!(errno, Some(libc::ENOENT | libc::EINVAL | libc::EIDRM))
+}
+
 /// Why an operation on a System V object did not happen, however long it would have waited.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -147,6 +186,23 @@ outcome!(TimeoutError {
     TimedOut: "the deadline passed", TimedOut;
     Removed: "the object was removed", NotFound;
 });
+
+impl WaitError {
+    /// Tells an object that is gone from everything else that may have happened; `stat` asks the kernel for its state.
+    pub fn new<S>(
+        verb: &'static str,
+        object: impl FnOnce() -> String,
+        error: io::Error,
+        stat: impl FnOnce() -> io::Result<S>,
+    ) -> Self {
+        let is_gone = || stat().is_err_and(|error| is_gone(error.raw_os_error()));
+        match error.raw_os_error() {
+            Some(libc::EIDRM) => Self::Removed,
+            Some(libc::EINVAL) if is_gone() => Self::Removed,
+            _ => Self::Os(Error::new(verb, object(), error)),
+        }
+    }
+}
 
 impl From<WaitError> for TimeoutError {
     fn from(error: WaitError) -> Self {

@@ -21,11 +21,10 @@ use std::{
     fmt, fs, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    process,
     time::{Duration, Instant},
 };
 
-use mp_os::Deadline;
+use mp_os::{Deadline, Owner};
 use nix::{
     errno::Errno,
     fcntl::{AT_FDCWD, AtFlags, OFlag, open},
@@ -69,7 +68,7 @@ pub struct SharedMemory {
     file: OwnedFd,
     mapping: Mapping,
     /// The process that unlinks the object when it drops this.
-    owner: Option<u32>,
+    owner: Owner,
 }
 
 impl SharedMemory {
@@ -105,7 +104,7 @@ impl SharedMemory {
         let name = ObjectName::new(name)?;
         let file = open_sized(&name, OFlag::O_RDWR)?;
         let mapping = Mapping::map(&file)?;
-        Ok(Self { name, file, mapping, owner: None })
+        Ok(Self { name, file, mapping, owner: Owner::nobody() })
     }
 
     /// [`open`](Self::open) when the object is there and has a size: waits for that until `deadline`.
@@ -157,12 +156,12 @@ impl SharedMemory {
 
     /// Whether dropping this takes the name away.
     pub fn is_owner(&self) -> bool {
-        self.owner == Some(process::id())
+        self.owner.is_this_process()
     }
 
     /// Leaves the object when this is dropped: it then stays until somebody [unlinks](unlink) it, or until the next boot.
     pub fn persist(&mut self) {
-        self.owner = None;
+        self.owner.renounce();
     }
 
     /// Reserves memory up to `len` bytes and maps it; where others made it larger meanwhile, all of that.
@@ -362,7 +361,7 @@ impl CreateOptions {
         let mapping = Mapping::map(&file)?;
         initialize(&mapping)?;
         give_name(&file, &name).map_err(fail)?;
-        Ok(SharedMemory { name, file, mapping, owner: Some(process::id()) })
+        Ok(SharedMemory { name, file, mapping, owner: Owner::this_process() })
     }
 
     /// `shm_open(O_CREAT)`—Opens the object, or creates it where there is none; who creates it owns it.

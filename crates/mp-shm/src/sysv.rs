@@ -22,13 +22,14 @@
 #![allow(unsafe_code, reason = "these types own raw memory")]
 
 use std::{
-    fmt, io, process,
+    fmt, io,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use nix::{errno::Errno, libc};
 
 pub use mp_os::sysv::{Key, Permissions};
+use mp_os::{Owner, sysv::is_gone};
 
 use crate::{
     Error, Memory, ReadMemory, Result, memfd,
@@ -59,7 +60,7 @@ pub struct SharedMemory {
     _attachment: Attachment,
     id: i32,
     /// The process that removes the segment when it drops this.
-    owner: Option<u32>,
+    owner: Owner,
 }
 
 impl SharedMemory {
@@ -105,7 +106,7 @@ impl SharedMemory {
         let (attachment, len) = attach(id, false)?;
         // SAFETY: the segment stays attached readable and writable until `attachment` is dropped, with the result.
         let memory = unsafe { Memory::from_raw_parts(attachment.as_ptr(), len) };
-        Ok(Self { memory, _attachment: attachment, id, owner: None })
+        Ok(Self { memory, _attachment: attachment, id, owner: Owner::nobody() })
     }
 
     /// The number by which others can [open](Self::open_id) it.
@@ -131,12 +132,12 @@ impl SharedMemory {
 
     /// Whether dropping this removes the segment.
     pub fn is_owner(&self) -> bool {
-        self.owner == Some(process::id())
+        self.owner.is_this_process()
     }
 
     /// Leaves the segment when this is dropped: it then stays until somebody [removes](remove) it, or until the next boot.
     pub const fn persist(&mut self) {
-        self.owner = None;
+        self.owner = Owner::nobody();
     }
 
     /// `shmctl(IPC_STAT)`—What the kernel knows of the segment.
@@ -175,7 +176,7 @@ impl SharedMemory {
     #[doc(alias = "shmctl")]
     pub fn remove(&mut self) -> Result<()> {
         remove(self.id)?;
-        self.owner = None;
+        self.owner = Owner::nobody();
         Ok(())
     }
 }
@@ -312,7 +313,7 @@ impl CreateOptions {
             // The error that is reported is the one of attaching.
             let _ = sys::shm_remove(id);
         })?;
-        created.owner = Some(process::id());
+        created.owner = Owner::this_process();
         created.memory.populate_write(..)?;
         Ok(created)
     }
@@ -330,7 +331,7 @@ impl CreateOptions {
         }
         loop {
             match SharedMemory::open(key) {
-                Err(error) if is_gone(&error) => {}
+                Err(error) if is_gone(error.raw_os_error()) => {}
                 Ok(found) if found.len() < len => {
                     let reason = format!("it has {} bytes, fewer than {len}", found.len());
                     return Err(Error::invalid_input("open", object(found.id), reason));
@@ -438,12 +439,6 @@ fn attach(id: i32, read_only: bool) -> Result<(Attachment, usize)> {
     // Asked now, because while it is attached it stays the same segment.
     let len = sys::shm_stat(id).map_err(fail)?.shm_segsz;
     Ok((attachment, len))
-}
-
-/// Whether there is no such segment any more, also where it went between two system calls.
-fn is_gone(error: &Error) -> bool {
-    let gone = [Errno::ENOENT, Errno::EIDRM, Errno::EINVAL];
-    error.raw_os_error().is_some_and(|errno| gone.contains(&Errno::from_raw(errno)))
 }
 
 fn with_limit_hint(error: Error) -> Error {

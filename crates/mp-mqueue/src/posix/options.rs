@@ -1,6 +1,4 @@
-use std::{io, sync::atomic::AtomicBool};
-
-use mp_os::{Error, ObjectName, Result};
+use mp_os::{Error, ObjectName, Owner, Result, create_or_open};
 
 use super::{
     limits,
@@ -61,8 +59,8 @@ impl CreateOptions {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists); [`InvalidInput`](io::ErrorKind::InvalidInput) for a bad name, a
-    /// capacity or size of zero or above the limits; `EMFILE` where the user's bytes for queues (or the process's
+    /// [`AlreadyExists`](std::io::ErrorKind::AlreadyExists); [`InvalidInput`](std::io::ErrorKind::InvalidInput) for a bad
+    /// name, a capacity or size of zero or above the limits; `EMFILE` where the user's bytes for queues (or the process's
     /// descriptors) are used up; `ENOSPC` at the limit of queues. Where a limit is the cause, the error's hint names it.
     #[doc(alias = "mq_open")]
     pub fn create_new(&self, name: impl AsRef<str>) -> Result<MessageQueue> {
@@ -70,8 +68,7 @@ impl CreateOptions {
         let creation = self.check(&name)?;
         let fd = sys::create_new(name.as_c_str(), &creation)
             .map_err(|error| limits::explain(&object(Some(&name)), &creation, error))?;
-        let persist = AtomicBool::new(false);
-        Ok(Inner { fd, name: Some(name), creator: Some(std::process::id()), persist }.into())
+        Ok(Inner { fd, name: Some(name), owner: Owner::this_process() }.into())
     }
 
     /// `mq_open(O_CREAT)`—Opens the queue for both directions, or creates and owns it where there is none.
@@ -84,17 +81,7 @@ impl CreateOptions {
     /// As for [`create_new`](Self::create_new) and [`open`](MessageQueue::open), except that either outcome is fine.
     pub fn create(&self, name: impl AsRef<str>) -> Result<MessageQueue> {
         let name = ObjectName::new(name)?;
-        loop {
-            match self.create_new(&name) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                result => return result,
-            }
-            match MessageQueue::open(&name) {
-                // Its owner was faster still.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                result => return result,
-            }
-        }
+        create_or_open(|| self.create_new(&name), || MessageQueue::open(&name).map(Some))
     }
 
     fn check(&self, name: &ObjectName) -> Result<Creation> {
@@ -161,8 +148,8 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied),
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a bad name or no direction.
+    /// [`NotFound`](std::io::ErrorKind::NotFound), [`PermissionDenied`](std::io::ErrorKind::PermissionDenied),
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) for a bad name or no direction.
     #[doc(alias = "mq_open")]
     pub fn open(&self, name: impl AsRef<str>) -> Result<MessageQueue> {
         let name = ObjectName::new(name)?;

@@ -1,14 +1,11 @@
 use std::{
     fmt, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use mp_os::{
-    Deadline, Error, ObjectName, Result, TimeoutError,
+    Deadline, Error, ObjectName, Owner, Result, TimeoutError,
     poll::{self, Interest},
 };
 use nix::{libc, sys::stat::fstat};
@@ -60,8 +57,7 @@ pub(super) struct Inner {
     /// `None` for a queue that came as a descriptor.
     pub(super) name: Option<ObjectName>,
     /// The process that must unlink the queue.
-    pub(super) creator: Option<u32>,
-    pub(super) persist: AtomicBool,
+    pub(super) owner: Owner,
 }
 
 /// A received message, in the caller's buffer.
@@ -161,17 +157,17 @@ impl MessageQueue {
 
     /// Whether dropping the last clone of this handle unlinks the queue.
     pub fn is_owner(&self) -> bool {
-        self.0.creator == Some(std::process::id()) && !self.0.persist.load(Ordering::Relaxed)
+        self.0.owner.is_this_process()
     }
 
     /// Leaves the queue behind when the owner's handle is dropped; [`unlink`](Self::unlink) removes it then.
     pub fn persist(&self) {
-        self.0.persist.store(true, Ordering::Relaxed);
+        self.0.owner.renounce();
     }
 
     /// A handle that somebody else made.
     pub(crate) fn received(fd: OwnedFd, name: Option<ObjectName>) -> Self {
-        Inner { fd, name, creator: None, persist: AtomicBool::new(false) }.into()
+        Inner { fd, name, owner: Owner::nobody() }.into()
     }
 
     pub(super) fn error(&self, verb: &'static str, error: io::Error) -> Error {
@@ -296,8 +292,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let Some(name) = &self.name else { return };
-        let owned = self.creator == Some(std::process::id()) && !*self.persist.get_mut();
-        if owned && self.is_named(name) {
+        if self.owner.is_this_process() && self.is_named(name) {
             // A drop has nobody to tell; who wants to know calls `MessageQueue::unlink`.
             drop(sys::unlink(name.as_c_str()));
         }

@@ -25,11 +25,11 @@ mod select;
 mod stat;
 mod sys;
 
-pub use mp_os::sysv::{Key, Permissions, TimeoutError, TryError, WaitError};
+pub use mp_os::sysv::{Key, Listed, Permissions, TimeoutError, TryError, WaitError};
 
 pub use self::{
     limits::Limits,
-    list::{Listed, list},
+    list::list,
     options::{CreateOptions, OpenOptions},
     queue::{Message, MessageQueue},
     select::Select,

@@ -1,7 +1,7 @@
-use std::{io, sync::atomic::AtomicBool};
+use std::io;
 
 use mp_os::{
-    Error, Result,
+    Error, Owner, Result, create_or_open,
     sysv::{Key, WaitError},
 };
 use nix::libc;
@@ -65,10 +65,8 @@ impl CreateOptions {
         }
         let flags = libc::IPC_CREAT | libc::IPC_EXCL | self.mode.cast_signed();
         let id = sys::get(key.as_raw(), flags).map_err(|error| explain(key, error))?;
-        let persist = AtomicBool::new(false);
         // From here on a failure drops the owner, which removes the queue.
-        let queue: MessageQueue =
-            Inner { id, key, creator: Some(std::process::id()), persist }.into();
+        let queue: MessageQueue = Inner { id, key, owner: Owner::this_process() }.into();
         match self.capacity.map(|bytes| queue.set_capacity(bytes)) {
             Some(Err(WaitError::Os(error))) => Err(error),
             Some(Err(removed)) => Err(Error::new("create", object(key), removed.into())),
@@ -84,17 +82,7 @@ impl CreateOptions {
     ///
     /// As for [`create_new`](Self::create_new) and [`open`](MessageQueue::open), except that either outcome is fine.
     pub fn create(&self, key: Key) -> Result<MessageQueue> {
-        loop {
-            match self.create_new(key) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                result => return result,
-            }
-            match MessageQueue::open(key) {
-                // Its owner was faster still.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                result => return result,
-            }
-        }
+        create_or_open(|| self.create_new(key), || MessageQueue::open(key).map(Some))
     }
 }
 
@@ -159,7 +147,7 @@ impl OpenOptions {
         let (read, write) = (i32::from(self.read) * 0o444, i32::from(self.write) * 0o222);
         let id = sys::get(key.as_raw(), read | write)
             .map_err(|error| Error::new("open", object(key), error))?;
-        Ok(Inner { id, key, creator: None, persist: AtomicBool::new(false) }.into())
+        Ok(Inner { id, key, owner: Owner::nobody() }.into())
     }
 }
 

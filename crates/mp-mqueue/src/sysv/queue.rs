@@ -1,14 +1,7 @@
-use std::{
-    fmt, io, mem,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, io, mem, sync::Arc, time::Duration};
 
 use mp_os::{
-    Deadline, Error, Result, poll,
+    Deadline, Error, Owner, Result, poll,
     sysv::{Key, Permissions, TimeoutError, TryError, WaitError},
 };
 use nix::libc;
@@ -56,8 +49,7 @@ pub(super) struct Inner {
     pub(super) id: i32,
     pub(super) key: Key,
     /// The process that must remove the queue.
-    pub(super) creator: Option<u32>,
-    pub(super) persist: AtomicBool,
+    pub(super) owner: Owner,
 }
 
 /// A received message, in the caller's buffer.
@@ -105,7 +97,7 @@ impl MessageQueue {
         let stat = sys::stat(id)
             .map_err(|error| Error::new("open", format!("message queue {id}"), error))?;
         let key = Permissions::from(&stat.msg_perm).key;
-        Ok(Inner { id, key, creator: None, persist: AtomicBool::new(false) }.into())
+        Ok(Inner { id, key, owner: Owner::nobody() }.into())
     }
 
     mp_os::family! {
@@ -158,12 +150,12 @@ impl MessageQueue {
 
     /// Whether dropping the last clone of this handle removes the queue.
     pub fn is_owner(&self) -> bool {
-        self.0.creator == Some(std::process::id()) && !self.0.persist.load(Ordering::Relaxed)
+        self.0.owner.is_this_process()
     }
 
     /// Leaves the queue behind when the owner's handle is dropped; [`remove`](Self::remove) removes it then.
     pub fn persist(&self) {
-        self.0.persist.store(true, Ordering::Relaxed);
+        self.0.owner.renounce();
     }
 
     pub(super) fn object(&self) -> String {
@@ -172,17 +164,7 @@ impl MessageQueue {
 
     /// Tells a queue that is gone from everything else that may have happened.
     pub(super) fn failed(&self, verb: &'static str, error: io::Error) -> WaitError {
-        match error.raw_os_error() {
-            Some(libc::EIDRM) => WaitError::Removed,
-            // Once its slot is free an identifier is no longer known to have been one.
-            Some(libc::EINVAL) if self.is_gone() => WaitError::Removed,
-            _ => WaitError::Os(Error::new(verb, self.object(), error)),
-        }
-    }
-
-    fn is_gone(&self) -> bool {
-        let errno = sys::stat(self.id()).err().and_then(|error| error.raw_os_error());
-        matches!(errno, Some(libc::EINVAL | libc::EIDRM))
+        WaitError::new(verb, || self.object(), error, || sys::stat(self.id()))
     }
 
     fn send_until(&self, bytes: &[u8], kind: i64, deadline: Deadline) -> Result<(), TimeoutError> {
@@ -290,7 +272,7 @@ fn wait_until<T>(
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if self.creator == Some(std::process::id()) && !*self.persist.get_mut() {
+        if self.owner.is_this_process() {
             // A drop has nobody to tell; who wants to know calls `MessageQueue::remove`.
             drop(sys::remove(self.id));
         }

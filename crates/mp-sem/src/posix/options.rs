@@ -1,6 +1,4 @@
-use std::{io, sync::atomic::AtomicBool};
-
-use mp_os::{Error, ObjectName, Result};
+use mp_os::{Error, ObjectName, Owner, Result, create_or_open};
 
 use super::{
     MAX_VALUE, Semaphore,
@@ -45,8 +43,8 @@ impl CreateOptions {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists); [`InvalidInput`](io::ErrorKind::InvalidInput) for a bad name or mode
-    /// or more than [`MAX_VALUE`] permits; `ENOSPC` where `/dev/shm` is full.
+    /// [`AlreadyExists`](std::io::ErrorKind::AlreadyExists); [`InvalidInput`](std::io::ErrorKind::InvalidInput) for a bad name
+    /// or mode or more than [`MAX_VALUE`] permits; `ENOSPC` where `/dev/shm` is full.
     #[doc(alias = "sem_open")]
     pub fn create_new(&self, name: impl AsRef<str>, permits: u32) -> Result<Semaphore> {
         let name = ObjectName::new(name)?;
@@ -59,8 +57,7 @@ impl CreateOptions {
         }
         let raw = Raw::create_new(name.as_c_str(), self.mode, permits)
             .map_err(|error| Error::new("create", object(Some(&name)), error))?;
-        let persist = AtomicBool::new(false);
-        Ok(Inner { raw, name: Some(name), creator: Some(std::process::id()), persist }.into())
+        Ok(Inner { raw, name: Some(name), owner: Owner::this_process() }.into())
     }
 
     /// `sem_open(O_CREAT)`—Opens the semaphore, or creates it with `permits` and owns it where there is none.
@@ -72,17 +69,7 @@ impl CreateOptions {
     /// As for [`create_new`](Self::create_new) and [`open`](Semaphore::open), except that either outcome is fine.
     pub fn create(&self, name: impl AsRef<str>, permits: u32) -> Result<Semaphore> {
         let name = ObjectName::new(name)?;
-        loop {
-            match self.create_new(&name, permits) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                result => return result,
-            }
-            match Semaphore::open(&name) {
-                // Its owner was faster still.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                result => return result,
-            }
-        }
+        create_or_open(|| self.create_new(&name, permits), || Semaphore::open(&name).map(Some))
     }
 }
 

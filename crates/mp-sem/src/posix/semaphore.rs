@@ -1,13 +1,10 @@
 use std::{
     fmt, io,
     os::fd::{AsFd, BorrowedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
-use mp_os::{Deadline, Error, ObjectName, Result, TimeoutError};
+use mp_os::{Deadline, Error, ObjectName, Owner, Result, TimeoutError};
 use nix::libc;
 
 use super::{
@@ -58,8 +55,7 @@ pub(super) struct Inner {
     /// `None` for a semaphore without a name.
     pub(super) name: Option<ObjectName>,
     /// The process that must unlink the name.
-    pub(super) creator: Option<u32>,
-    pub(super) persist: AtomicBool,
+    pub(super) owner: Owner,
 }
 
 impl Semaphore {
@@ -83,7 +79,7 @@ impl Semaphore {
         let name = ObjectName::new(name)?;
         let raw = Raw::open(name.as_c_str())
             .map_err(|error| Error::new("open", object(Some(&name)), error))?;
-        Ok(Inner { raw, name: Some(name), creator: None, persist: AtomicBool::new(false) }.into())
+        Ok(Inner { raw, name: Some(name), owner: Owner::nobody() }.into())
     }
 
     /// `sem_unlink(3)`—Removes the name; who has the semaphore open goes on using it.
@@ -215,12 +211,12 @@ impl Semaphore {
 
     /// Whether dropping the last clone of this handle unlinks the name.
     pub fn is_owner(&self) -> bool {
-        self.0.creator == Some(std::process::id()) && !self.0.persist.load(Ordering::Relaxed)
+        self.0.owner.is_this_process()
     }
 
     /// Leaves the semaphore behind when the owner's handle is dropped; [`unlink`](Self::unlink) removes it then.
     pub fn persist(&self) {
-        self.0.persist.store(true, Ordering::Relaxed);
+        self.0.owner.renounce();
     }
 
     fn error(&self, verb: &'static str, error: io::Error) -> Error {
@@ -257,8 +253,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let Some(name) = &self.name else { return };
-        let owned = self.creator == Some(std::process::id()) && !*self.persist.get_mut();
-        if owned && self.is_named(name) {
+        if self.owner.is_this_process() && self.is_named(name) {
             // A drop has nobody to tell; who wants to know calls `Semaphore::unlink`.
             drop(sys::unlink(name.as_c_str()));
         }
@@ -274,7 +269,7 @@ impl From<Inner> for Semaphore {
 /// One without a name.
 impl From<Raw> for Semaphore {
     fn from(raw: Raw) -> Self {
-        Inner { raw, name: None, creator: None, persist: AtomicBool::new(false) }.into()
+        Inner { raw, name: None, owner: Owner::nobody() }.into()
     }
 }
 

@@ -28,11 +28,11 @@ mod set;
 mod stat;
 mod sys;
 
-pub use mp_os::sysv::{Key, Permissions, TimeoutError, TryError, WaitError};
+pub use mp_os::sysv::{Key, Listed, Permissions, TimeoutError, TryError, WaitError};
 
 pub use self::{
     limits::Limits,
-    list::{Listed, list},
+    list::list,
     op::Op,
     options::{CreateOptions, OpenOptions},
     permit::Permit,

@@ -1,8 +1,8 @@
-use std::{io, sync::atomic::AtomicBool, time::Duration};
+use std::{io, time::Duration};
 
 use mp_os::{
-    Deadline, Error, Result,
-    sysv::{Key, WaitError},
+    Deadline, Error, Owner, Result, create_or_open,
+    sysv::{Key, WaitError, is_gone},
 };
 use nix::libc::{self, semid_ds};
 
@@ -64,7 +64,7 @@ impl CreateOptions {
         let id = sys::get(key.as_raw(), values.len(), flags)
             .map_err(|error| explain(key, values, error))?;
         // From here on a failure drops the owner, which removes the set.
-        let set = handle(id, key, values.len(), Some(std::process::id()));
+        let set = handle(id, key, values.len(), Owner::this_process());
         match init::initialise(&set, values) {
             Ok(true) => Ok(set),
             Ok(false) => {
@@ -89,16 +89,7 @@ impl CreateOptions {
     /// As for [`create_new`](Self::create_new) and [`open`](SemaphoreSet::open), except that either outcome is fine;
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a set with another number of semaphores.
     pub fn create(&self, key: Key, values: &[u16]) -> Result<SemaphoreSet> {
-        loop {
-            match self.create_new(key, values) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                result => return result,
-            }
-            // Otherwise its owner was faster still.
-            if let Some(set) = self.join(key, values)? {
-                return Ok(set);
-            }
-        }
+        create_or_open(|| self.create_new(key, values), || self.join(key, values))
     }
 
     /// The set as another one created it, or with us in its creator's place; `None` where it is gone.
@@ -109,12 +100,12 @@ impl CreateOptions {
             let reason = format!("it has {len} semaphores, and not {}", values.len());
             return Err(Error::invalid_input("create", object(key), reason));
         }
-        let opener = handle(id, key, len, None);
+        let opener = handle(id, key, len, Owner::nobody());
         if stat.sem_otime != 0 {
             return Ok(Some(opener));
         }
         match init::initialise(&opener, values) {
-            Ok(true) => Ok(Some(handle(id, key, len, Some(std::process::id())))),
+            Ok(true) => Ok(Some(handle(id, key, len, Owner::this_process()))),
             Ok(false) => Ok(Some(opener)),
             Err(WaitError::Os(error)) => Err(error),
             Err(_) => Ok(None),
@@ -199,7 +190,7 @@ impl OpenOptions {
                  `CreateOptions::create` takes the creator's place, and a zero `init_timeout` opens it as it is",
             ));
         }
-        Ok(handle(id, key, stat.sem_nsems as usize, None))
+        Ok(handle(id, key, stat.sem_nsems as usize, Owner::nobody()))
     }
 }
 
@@ -209,8 +200,8 @@ impl Default for OpenOptions {
     }
 }
 
-fn handle(id: i32, key: Key, len: usize, creator: Option<u32>) -> SemaphoreSet {
-    Inner { id, key, len, creator, persist: AtomicBool::new(false) }.into()
+fn handle(id: i32, key: Key, len: usize, owner: Owner) -> SemaphoreSet {
+    Inner { id, key, len, owner }.into()
 }
 
 /// The set of `key` and its state, after waiting for its initialisation; `None` where there is none, or no longer.
@@ -219,11 +210,9 @@ fn find(key: Key, init_timeout: Duration) -> Result<Option<(i32, semid_ds)>> {
         .and_then(|id| Ok((id, init::wait_initialised(id, Deadline::after(init_timeout))?)));
     match found {
         Ok(found) => Ok(Some(found)),
-        Err(error) => match error.raw_os_error() {
-            // The set that the first call found was removed before or while the second one looked at it.
-            Some(libc::ENOENT | libc::EINVAL | libc::EIDRM) => Ok(None),
-            _ => Err(Error::new("open", object(key), error)),
-        },
+        // Or the set that the first call found was removed before or while the second one looked at it.
+        Err(error) if is_gone(error.raw_os_error()) => Ok(None),
+        Err(error) => Err(Error::new("open", object(key), error)),
     }
 }
 

@@ -1,16 +1,9 @@
-use std::{
-    fmt, io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fmt, io, sync::Arc};
 
 use mp_os::{
-    Error, Result,
+    Error, Owner, Result,
     sysv::{Key, Permissions, WaitError},
 };
-use nix::libc;
 
 use super::{CreateOptions, OpenOptions, sys};
 
@@ -62,8 +55,7 @@ pub(super) struct Inner {
     pub(super) key: Key,
     pub(super) len: usize,
     /// The process that must remove the set.
-    pub(super) creator: Option<u32>,
-    pub(super) persist: AtomicBool,
+    pub(super) owner: Owner,
 }
 
 impl SemaphoreSet {
@@ -96,8 +88,8 @@ impl SemaphoreSet {
         let stat = sys::stat(id)
             .map_err(|error| Error::new("open", format!("semaphore set {id}"), error))?;
         let key = Permissions::from(&stat.sem_perm).key;
-        let (len, persist) = (stat.sem_nsems as usize, AtomicBool::new(false));
-        Ok(Inner { id, key, len, creator: None, persist }.into())
+        let len = stat.sem_nsems as usize;
+        Ok(Inner { id, key, len, owner: Owner::nobody() }.into())
     }
 
     /// The identifier, by which any process with permission can [open](Self::from_id) the set.
@@ -118,12 +110,12 @@ impl SemaphoreSet {
 
     /// Whether dropping the last clone of this handle removes the set.
     pub fn is_owner(&self) -> bool {
-        self.0.creator == Some(std::process::id()) && !self.0.persist.load(Ordering::Relaxed)
+        self.0.owner.is_this_process()
     }
 
     /// Leaves the set behind when the owner's handle is dropped; [`remove`](Self::remove) removes it then.
     pub fn persist(&self) {
-        self.0.persist.store(true, Ordering::Relaxed);
+        self.0.owner.renounce();
     }
 
     pub(super) fn object(&self) -> String {
@@ -132,23 +124,13 @@ impl SemaphoreSet {
 
     /// Tells a set that is gone from everything else that may have happened.
     pub(super) fn failed(&self, verb: &'static str, error: io::Error) -> WaitError {
-        match error.raw_os_error() {
-            Some(libc::EIDRM) => WaitError::Removed,
-            // Once its slot is free an identifier is no longer known to have been one.
-            Some(libc::EINVAL) if self.is_gone() => WaitError::Removed,
-            _ => WaitError::Os(Error::new(verb, self.object(), error)),
-        }
-    }
-
-    fn is_gone(&self) -> bool {
-        let errno = sys::stat(self.id()).err().and_then(|error| error.raw_os_error());
-        matches!(errno, Some(libc::EINVAL | libc::EIDRM))
+        WaitError::new(verb, || self.object(), error, || sys::stat(self.id()))
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if self.creator == Some(std::process::id()) && !*self.persist.get_mut() {
+        if self.owner.is_this_process() {
             // A drop has nobody to tell; who wants to know calls `SemaphoreSet::remove`.
             drop(sys::remove(self.id));
         }
