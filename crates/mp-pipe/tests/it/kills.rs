@@ -12,14 +12,14 @@ for_every_backend! {
     message_writer_killed,
 }
 
-fn writer_killed_before_writing(backend: &impl Backend) {
-    let (reader, writer) = backend.ends();
+/// Runs `wait` while a child has `end` too, which the parent drops, and is killed once the wait sleeps.
+fn while_holder_is_killed<E, T>(end: E, wait: impl FnOnce() -> T) -> T {
     let ready = Gate::new();
     let child = fork_child(|| {
         ready.open();
         wait_for_kill()
     });
-    drop(writer);
+    drop(end);
     child.wait_at(&ready);
     let pid = std::process::id();
     std::thread::scope(|scope| {
@@ -27,30 +27,23 @@ fn writer_killed_before_writing(backend: &impl Backend) {
             wait_asleep(pid, pid);
             child.kill();
         });
-        assert_eq!(reader.read(&mut [0; 4]).unwrap(), 0);
-    });
+        wait()
+    })
+}
+
+fn writer_killed_before_writing(backend: &impl Backend) {
+    let (reader, writer) = backend.ends();
+    let read = while_holder_is_killed(writer, || reader.read(&mut [0; 4]));
+    assert_eq!(read.unwrap(), 0);
 }
 
 fn reader_killed_before_reading(backend: &impl Backend) {
     let (reader, writer) = backend.ends();
     fill(&writer);
-    let ready = Gate::new();
-    let child = fork_child(|| {
-        ready.open();
-        wait_for_kill()
-    });
-    drop(reader);
-    child.wait_at(&ready);
-    let pid = std::process::id();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            wait_asleep(pid, pid);
-            child.kill();
-        });
-        let outcome = writer.write_timeout(b"x", Duration::from_secs(30));
-        let Err(TimeoutError::Os(error)) = outcome else { panic!("{outcome:?}") };
-        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
-    });
+    let outcome =
+        while_holder_is_killed(reader, || writer.write_timeout(b"x", Duration::from_secs(30)));
+    let Err(TimeoutError::Os(error)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
 }
 
 /// Whatever was written before, the receiver gets whole messages and then the end or an error, never half of one.
