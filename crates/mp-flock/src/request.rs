@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_os::{Deadline, poll};
+use mp_os::{Deadline, poll::Pauses};
 use nix::libc;
 
 use crate::{
@@ -154,7 +154,7 @@ pub(crate) fn acquire<B: Backend>(
     if deadline.instant().is_none() {
         return Ok(mp_os::retry(|| B::set(fd, Some(mode), range, true)).map_err(failed)?);
     }
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         // Asked before the attempt, so that the last one is made when the deadline has passed.
         let is_last = deadline.is_past();
@@ -163,8 +163,7 @@ pub(crate) fn acquire<B: Backend>(
             Err(error) if is_busy(&error) => {}
             result => return Ok(result.map_err(failed)?),
         }
-        poll::wait_many(&[], deadline.or_after(pause)).map_err(failed)?;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pauses.pause(deadline).map_err(failed)?;
     }
 }
 

@@ -67,6 +67,7 @@
 
 #![deny(unsafe_code)]
 
+mod limit;
 pub mod posix;
 pub mod sysv;
 #[cfg(feature = "serde")]

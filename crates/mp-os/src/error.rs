@@ -61,6 +61,15 @@ impl Error {
         self
     }
 
+    /// Adds what may help, told from what was `found` out for it; nothing where that could not be.
+    #[must_use]
+    pub fn with_hint_from<T>(self, found: Result<T>, hint: impl FnOnce(T) -> String) -> Self {
+        match found {
+            Ok(found) => self.with_hint(hint(found)),
+            Err(_) => self,
+        }
+    }
+
     /// What was tried, as an English verb.
     pub fn verb(&self) -> &'static str {
         self.0.verb

@@ -2,7 +2,7 @@
 //!
 //! Readiness includes hang-up and error: the operation that follows reports them, so a peer's death ends a wait.
 
-use std::{io, os::fd::BorrowedFd};
+use std::{io, os::fd::BorrowedFd, time::Duration};
 
 use nix::poll::{PollFd, PollFlags};
 
@@ -57,6 +57,46 @@ pub fn wait_many(fds: &[(BorrowedFd<'_>, Interest)], deadline: Deadline) -> io::
         .filter(|(_, fd)| fd.any() == Some(true))
         .map(|(index, _)| index)
         .collect())
+}
+
+/// The pauses between looks at what has no event to wait for: each is twice as long as the one before.
+///
+/// # Examples
+///
+/// ```
+/// use mp_os::{Deadline, poll::Pauses};
+/// use std::time::{Duration, Instant};
+///
+/// let mut pauses = Pauses::new(Duration::from_micros(50), Duration::from_millis(5));
+/// let start = Instant::now();
+/// for _ in 0..3 {
+///     pauses.pause(Deadline::never())?;
+/// }
+/// assert!(start.elapsed() >= Duration::from_micros(50 + 100 + 200));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Pauses {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Pauses {
+    /// From `first` up to `longest`.
+    pub const fn new(first: Duration, longest: Duration) -> Self {
+        Self { next: first, longest }
+    }
+
+    /// Sleeps for the next pause, or until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait`].
+    pub fn pause(&mut self, deadline: Deadline) -> io::Result<()> {
+        wait_many(&[], deadline.or_after(self.next))?;
+        self.next = (self.next * 2).min(self.longest);
+        Ok(())
+    }
 }
 
 /// Attempts `operation` on `fd` until it does not say [`WouldBlock`](io::ErrorKind::WouldBlock), waiting in between: its

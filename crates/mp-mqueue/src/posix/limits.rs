@@ -7,6 +7,7 @@ use nix::{
 };
 
 use super::sys::Creation;
+use crate::limit;
 
 /// What bounds queues: `/proc/sys/fs/mqueue` of this IPC namespace, and `RLIMIT_MSGQUEUE`.
 ///
@@ -43,6 +44,7 @@ impl Limits {
         let bytes_max = getrlimit(Resource::RLIMIT_MSGQUEUE)
             .map_err(|error| Error::new("read", "limit `RLIMIT_MSGQUEUE`", error.into()))?
             .0;
+        let read = |limit| limit::read(DIRECTORY, limit);
         Ok(Self {
             msg_max: read("msg_max")?,
             msgsize_max: read("msgsize_max")?,
@@ -50,13 +52,6 @@ impl Limits {
             bytes_max: (bytes_max != RLIM_INFINITY).then_some(bytes_max),
         })
     }
-}
-
-fn read(limit: &str) -> Result<u64> {
-    let path = format!("{DIRECTORY}/{limit}");
-    let fail = |error| Error::new("read", format!("limit `{path}`"), error);
-    let text = fs::read_to_string(&path).map_err(fail)?;
-    text.trim().parse().map_err(|error| fail(io::Error::new(io::ErrorKind::InvalidData, error)))
 }
 
 /// The error of a creation, with a hint where a limit is the cause.

@@ -1,6 +1,6 @@
-use std::{fs, io};
+use mp_os::Result;
 
-use mp_os::{Error, Result};
+use crate::limit;
 
 /// What bounds queues: `/proc/sys/kernel/msg*` of this IPC namespace.
 ///
@@ -22,28 +22,16 @@ pub struct Limits {
     pub msgmni: u64,
 }
 
+const DIRECTORY: &str = "/proc/sys/kernel";
+
 impl Limits {
     /// Reads them as they are now.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](io::ErrorKind::NotFound) where the kernel has no System V queues or `/proc` is not mounted.
+    /// [`NotFound`](std::io::ErrorKind::NotFound) where the kernel has no System V queues or `/proc` is not mounted.
     pub fn read() -> Result<Self> {
+        let read = |limit| limit::read(DIRECTORY, limit);
         Ok(Self { msgmax: read("msgmax")?, msgmnb: read("msgmnb")?, msgmni: read("msgmni")? })
-    }
-}
-
-fn read(limit: &str) -> Result<u64> {
-    let path = format!("/proc/sys/kernel/{limit}");
-    let fail = |error| Error::new("read", format!("limit `{path}`"), error);
-    let text = fs::read_to_string(&path).map_err(fail)?;
-    text.trim().parse().map_err(|error| fail(io::Error::new(io::ErrorKind::InvalidData, error)))
-}
-
-/// Adds `hint` with the limits of now, if they can be read.
-pub(super) fn with_hint(error: Error, hint: impl FnOnce(Limits) -> String) -> Error {
-    match Limits::read() {
-        Ok(limits) => error.with_hint(hint(limits)),
-        Err(_) => error,
     }
 }

@@ -7,7 +7,7 @@ use mp_os::{
 use nix::libc;
 
 use super::{
-    limits,
+    Limits,
     queue::{Inner, MessageQueue},
     sys,
 };
@@ -161,7 +161,7 @@ fn explain(key: Key, error: io::Error) -> Error {
     if !full {
         return error;
     }
-    limits::with_hint(error, |limits| {
+    error.with_hint_from(Limits::read(), |limits| {
         format!("`kernel.msgmni` allows {} queues in this IPC namespace", limits.msgmni)
     })
 }

@@ -1,12 +1,13 @@
 use std::{fmt, io, mem, sync::Arc, time::Duration};
 
 use mp_os::{
-    Deadline, Error, Owner, Result, poll,
+    Deadline, Error, Owner, Result,
+    poll::Pauses,
     sysv::{Key, Permissions, TimeoutError, TryError, WaitError},
 };
 use nix::libc;
 
-use super::{CreateOptions, OpenOptions, Select, limits, select::bad_kind, sys};
+use super::{CreateOptions, Limits, OpenOptions, Select, select::bad_kind, sys};
 
 /// A System V message queue.
 ///
@@ -65,7 +66,7 @@ pub struct Message<'a> {
 }
 
 /// The first and the longest pause between two attempts of a wait with a deadline.
-const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(10));
+const PAUSES: Pauses = Pauses::new(Duration::from_micros(50), Duration::from_millis(10));
 
 impl MessageQueue {
     /// Creates a queue that must not exist yet, as [`CreateOptions`] does by default.
@@ -222,7 +223,7 @@ impl MessageQueue {
     fn send_failed(&self, bytes: &[u8], error: io::Error) -> WaitError {
         match self.failed("send to", error) {
             WaitError::Os(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                WaitError::Os(limits::with_hint(error, |limits| {
+                WaitError::Os(error.with_hint_from(Limits::read(), |limits| {
                     format!(
                         "the message has {} bytes, of which `kernel.msgmax` allows {}",
                         bytes.len(),
@@ -252,7 +253,7 @@ fn wait_until<T>(
     deadline: Deadline,
     mut attempt: impl FnMut(i32) -> Result<Option<T>, WaitError>,
 ) -> Result<T, TimeoutError> {
-    let (mut pause, longest) = PAUSES;
+    let mut pauses = PAUSES;
     let mut flags = libc::IPC_NOWAIT;
     loop {
         // Looked at first: the last attempt is one made when the deadline has passed.
@@ -262,9 +263,9 @@ fn wait_until<T>(
             None if last => return Err(TimeoutError::TimedOut),
             None if deadline.instant().is_none() => flags = 0,
             None => {
-                poll::wait_many(&[], deadline.or_after(pause))
+                pauses
+                    .pause(deadline)
                     .map_err(|error| Error::new("wait for", "System V message queue", error))?;
-                pause = (pause * 2).min(longest);
             }
         }
     }

@@ -6,7 +6,7 @@ use mp_os::{
 };
 use nix::libc;
 
-use super::{MessageQueue, limits, sys};
+use super::{Limits, MessageQueue, sys};
 
 /// What a queue holds and who used it last: `struct msqid_ds`.
 #[doc(alias = "msqid_ds")]
@@ -75,7 +75,7 @@ impl MessageQueue {
     pub fn set_capacity(&self, bytes: usize) -> Result<(), WaitError> {
         match self.change(|stat| stat.msg_qbytes = bytes as libc::msglen_t) {
             Err(WaitError::Os(error)) if error.raw_os_error() == Some(libc::EPERM) => {
-                Err(WaitError::Os(limits::with_hint(error, |limits| {
+                Err(WaitError::Os(error.with_hint_from(Limits::read(), |limits| {
                     format!(
                         "without CAP_SYS_RESOURCE a queue holds at most `kernel.msgmnb` = {} bytes",
                         limits.msgmnb

@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use mp_os::{Deadline, poll};
+use mp_os::{Deadline, poll::Pauses};
 use nix::libc::{self, semid_ds};
 
 use super::{Op, SemaphoreSet, TryError, WaitError, sys};
@@ -46,20 +46,19 @@ fn done_by_others(result: Result<(), TryError>) -> Result<bool, WaitError> {
 }
 
 /// The first and the longest pause between two looks at a set that is not initialised yet.
-const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(5));
+const PAUSES: Pauses = Pauses::new(Duration::from_micros(50), Duration::from_millis(5));
 
 /// The state of the set once it has been operated on, or when `deadline` has passed.
 ///
 /// There is no event to wait for: the kernel tells nobody, and an operation that would wait would be noted itself.
 pub(super) fn wait_initialised(id: i32, deadline: Deadline) -> io::Result<semid_ds> {
-    let (mut pause, longest) = PAUSES;
+    let mut pauses = PAUSES;
     loop {
         let last = deadline.is_past();
         let stat = sys::stat(id)?;
         if stat.sem_otime != 0 || last {
             return Ok(stat);
         }
-        poll::wait_many(&[], deadline.or_after(pause))?;
-        pause = (pause * 2).min(longest);
+        pauses.pause(deadline)?;
     }
 }

@@ -42,11 +42,3 @@ impl Limits {
         limits.ok_or_else(|| fail(io::ErrorKind::InvalidData.into()))
     }
 }
-
-/// Adds `hint` with the limits of now, if they can be read.
-pub(super) fn with_hint(error: Error, hint: impl FnOnce(Limits) -> String) -> Error {
-    match Limits::read() {
-        Ok(limits) => error.with_hint(hint(limits)),
-        Err(_) => error,
-    }
-}

@@ -1,7 +1,7 @@
 use mp_os::{Deadline, Error, Result};
 use nix::libc::{self, sembuf};
 
-use super::{MAX_VALUE, SemaphoreSet, TimeoutError, TryError, WaitError, limits, sys};
+use super::{Limits, MAX_VALUE, SemaphoreSet, TimeoutError, TryError, WaitError, sys};
 
 /// One part of an atomic operation on a set: `struct sembuf`.
 ///
@@ -168,7 +168,7 @@ impl SemaphoreSet {
         let errno = error.raw_os_error();
         match self.failed("operate on", error) {
             WaitError::Os(error) => WaitError::Os(match errno {
-                Some(libc::E2BIG) => limits::with_hint(error, |limits| {
+                Some(libc::E2BIG) => error.with_hint_from(Limits::read(), |limits| {
                     format!("{count} operations, of which `kernel.sem` (SEMOPM) allows {}", limits.semopm)
                 }),
                 Some(libc::ERANGE) => error.with_hint(format!(

@@ -6,7 +6,7 @@ use mp_os::{
 };
 use nix::libc::{self, semid_ds};
 
-use super::{MAX_VALUE, SemaphoreSet, init, limits, set::Inner, sys};
+use super::{Limits, MAX_VALUE, SemaphoreSet, init, set::Inner, sys};
 
 /// How long to wait for the creator of a set to initialise it, unless told otherwise.
 const INIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -224,14 +224,14 @@ fn explain(key: Key, values: &[u16], error: io::Error) -> Error {
     let errno = error.raw_os_error();
     let error = Error::new("create", object(key), error);
     match errno {
-        Some(libc::EINVAL) => limits::with_hint(error, |limits| {
+        Some(libc::EINVAL) => error.with_hint_from(Limits::read(), |limits| {
             format!(
                 "the set has {} semaphores, of which `kernel.sem` (SEMMSL) allows {}",
                 values.len(),
                 limits.semmsl
             )
         }),
-        Some(libc::ENOSPC) => limits::with_hint(error, |limits| {
+        Some(libc::ENOSPC) => error.with_hint_from(Limits::read(), |limits| {
             format!(
                 "`kernel.sem` allows {} sets (SEMMNI) with {} semaphores together (SEMMNS)",
                 limits.semmni, limits.semmns
