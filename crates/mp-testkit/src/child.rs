@@ -75,6 +75,19 @@ pub fn exec_child(role: fn(Vec<String>) -> i32, arguments: &[&str]) -> Child {
     Child::new(child.expect("this executable can be started again").id())
 }
 
+/// A child that holds `end`, which the caller gives up, until it is killed.
+#[track_caller]
+pub fn holder<E>(end: E) -> Child {
+    let ready = Gate::new();
+    let child = fork_child(|| {
+        ready.open();
+        wait_for_kill()
+    });
+    drop(end);
+    child.wait_at(&ready);
+    child
+}
+
 /// Stays in the kernel until a signal kills the process: the place where a kill test wants its victim.
 pub fn wait_for_kill() -> ! {
     sys::pause_for_ever()

@@ -26,6 +26,7 @@
 //! | [`accept_existing`] | what exists now (a process-wide server, say) is no leak |
 //! | [`expect_orphans`] | play `init` for children of a parent that the test kills |
 //! | [`fork_child`], [`exec_child`], [`Child`] | a second process, with this one's memory or with a fresh one |
+//! | [`holder`] | a second process that has something alone, until it is killed |
 //! | [`Gate`], [`wait_for_kill`] | "I am there", without sleeping; and staying there |
 //! | [`wait_asleep`], [`once_asleep`] | "it waits in the kernel", without sleeping |
 //! | [`sweep`], [`sweep_sample`] | kill at every instruction of an operation, and ask an oracle each time |
@@ -62,7 +63,7 @@ pub use crate::{
     allocations::{CountingAllocator, allocates_nothing, allocations},
     asleep::{once_asleep, wait_asleep},
     audit::expect_orphans,
-    child::{Child, exec_child, fork_child, wait_for_kill},
+    child::{Child, exec_child, fork_child, holder, wait_for_kill},
     flags::flags,
     gate::Gate,
     isolated::{accept_existing, isolated, isolated_for},

@@ -3,7 +3,7 @@
 use std::{io::ErrorKind, time::Duration};
 
 use mp_pipe::{Framed, PIPE_BUF, TimeoutError};
-use mp_testkit::{Gate, fork_child, wait_asleep, wait_for_kill};
+use mp_testkit::{fork_child, holder, wait_asleep};
 
 use crate::{Backend, fill, for_every_backend};
 
@@ -14,13 +14,7 @@ for_every_backend! {
 
 /// Runs `wait` while a child has `end` too, which the parent drops, and is killed once the wait sleeps.
 fn while_holder_is_killed<E, T>(end: E, wait: impl FnOnce() -> T) -> T {
-    let ready = Gate::new();
-    let child = fork_child(|| {
-        ready.open();
-        wait_for_kill()
-    });
-    drop(end);
-    child.wait_at(&ready);
+    let child = holder(end);
     let pid = std::process::id();
     std::thread::scope(|scope| {
         scope.spawn(move || {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use mp_socket::TimeoutError;
-use mp_testkit::{Gate, fork_child, once_asleep, wait_for_kill};
+use mp_testkit::{Gate, fork_child, holder, once_asleep, wait_for_kill};
 
 use crate::{
     PATIENCE,
@@ -12,18 +12,6 @@ use crate::{
 
 for_every_backend! {
     receiver_waits_for_the_killed, sender_waits_for_the_killed, sender_killed, receiver_killed, sigpipe_is_never_raised,
-}
-
-/// A child that holds the end which the parent then drops.
-fn holder<C: Channel>(end: C) -> mp_testkit::Child {
-    let ready = Gate::new();
-    let child = fork_child(|| {
-        ready.open();
-        wait_for_kill()
-    });
-    drop(end);
-    child.wait_at(&ready);
-    child
 }
 
 fn receiver_waits_for_the_killed<C: Channel>(make: impl Fn() -> (C, C)) {
