@@ -9,6 +9,7 @@ use super::{
     batch::{Batch, Function, Job},
     inbox::{Inbox, Sink},
     local::Local,
+    slot::ahead,
 };
 use crate::{Result, TaskError};
 
@@ -25,6 +26,9 @@ const GROWTH: u64 = 8;
 /// The part of the tasks that are left, divided by the number of workers, that one batch takes at most: the last batches
 /// are small, so that the workers end together.
 const SHARE: u64 = 2;
+
+/// What is taken of outcomes that need no room beside their results.
+pub(super) const UNBOUNDED: u64 = u64::MAX;
 
 /// Feeds the pool with the tasks of one job.
 pub(super) struct Feed<I, R, S>
@@ -70,7 +74,7 @@ where
         }
     }
 
-    /// Gives the pool what it has room for, while fewer than `window` tasks per worker are ahead of `taken`.
+    /// Gives the pool what it has room for, while not too many tasks are ahead of `taken`.
     pub(super) fn feed(&mut self, taken: u64) -> Result<()> {
         while !self.is_exhausted && self.is_in_window(taken) && self.local.has_room() {
             let job = Arc::clone(&self.inbox) as _;
@@ -127,10 +131,13 @@ where
         timely.min(self.batch_len.saturating_mul(GROWTH)).min(share).clamp(1, BATCH_MAX)
     }
 
-    /// Whether so few tasks are ahead of `taken` that another batch may be. Bounds the memory of lazy maps.
+    /// Whether so few tasks are ahead of `taken` that another batch may be: twice what the workers should have. It bounds
+    /// the memory of outcomes that nobody takes; [`UNBOUNDED`] says that they are taken as they come.
     fn is_in_window(&self, taken: u64) -> bool {
-        let batches = 4 * self.local.settings.workers as u64;
-        self.given.saturating_sub(taken) < batches.saturating_mul(self.batch_len.max(1))
+        let batch_len = self.batch_len.max(1);
+        let batches = 2 * ahead(batch_len.saturating_mul(self.inbox.task_nanos())) as u64;
+        let workers = self.local.settings.workers as u64;
+        self.given.saturating_sub(taken) < workers.saturating_mul(batches).saturating_mul(batch_len)
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     batch::{Batch, Blob},
     builder::PoolBuilder,
-    feed::Feed,
+    feed::{Feed, UNBOUNDED},
     inbox::{Inbox, Order, Sink, Values},
     local::Local,
     stream::Outcomes,
@@ -143,8 +143,8 @@ impl Pool {
         let mut feed = self.feed(function, Order::OfTasks, values, items);
         while !feed.is_complete() {
             let due = feed.inbox.due();
-            feed.feed(due)?;
-            feed.wait(due, |feed| feed.is_complete() || feed.inbox.due() > due)?;
+            feed.feed(UNBOUNDED)?;
+            feed.wait(UNBOUNDED, |feed| feed.is_complete() || feed.inbox.due() > due)?;
         }
         Ok(feed.inbox.take_values()?)
     }

@@ -72,6 +72,12 @@ pub(super) struct Initializer {
     pub(super) args: Blob,
 }
 
+/// How many batches that take `batch_nanos` each (zero while that is unknown) a worker should have.
+pub(super) fn ahead(batch_nanos: u64) -> usize {
+    let ahead = AHEAD_NANOS.checked_div(batch_nanos).map_or(AHEAD_MIN, |ahead| ahead as usize);
+    ahead.clamp(AHEAD_MIN, AHEAD_MAX)
+}
+
 /// One worker process, its channels, and the batches it was given and has not finished, oldest first.
 pub(super) struct Slot {
     pub(super) id: u64,
@@ -176,9 +182,7 @@ impl Slot {
         if self.is_closed {
             return 0;
         }
-        let ahead =
-            AHEAD_NANOS.checked_div(self.batch_nanos).map_or(AHEAD_MIN, |ahead| ahead as usize);
-        ahead.clamp(AHEAD_MIN, AHEAD_MAX).saturating_sub(self.assigned.len())
+        ahead(self.batch_nanos).saturating_sub(self.assigned.len())
     }
 
     /// Tells the worker to end once it has done what it was given.

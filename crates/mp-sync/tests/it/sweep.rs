@@ -47,7 +47,8 @@ fn lock_and_unlock() {
     isolated_for(LIMIT, || {
         let take = |shared: &Shared| drop(shared.lock().lock().unwrap());
         let report = kill("lock and unlock", used, take, |shared, point| usable(&shared, point));
-        assert!(report.points > 50);
+        // Elsewhere a sample is taken.
+        assert!(report.points > if cfg!(debug_assertions) { 15 } else { 50 });
     });
 }
 
