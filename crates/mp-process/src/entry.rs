@@ -221,9 +221,26 @@ fn send_before_abort(panic: &Panic) {
     }
 }
 
-/// Ends the process as a return from `main` would: standard output is flushed, and exit handlers run.
+/// Whether this process is a copy of the fork server.
+static IS_COPY: AtomicBool = AtomicBool::new(false);
+
+/// From now on this process ends as a copy does: see [`exit`].
+pub(crate) fn become_copy() {
+    IS_COPY.store(true, Relaxed);
+}
+
+/// Ends the process. A fresh one ends as by a return from `main`.
+///
+/// A copy flushes its streams and ends by `_exit(2)`, as in Python: the exit handlers are those of the server, which it
+/// copied, and to run them costs half as much again as a copy that does nothing.
 #[expect(clippy::exit, reason = "a child ends with its task, and never comes to `main`")]
 fn exit(code: i32) -> ! {
     forkserver::stop();
+    if IS_COPY.load(Relaxed) {
+        // Where it cannot be written, there is nobody to tell.
+        let _ = std::io::stdout().flush();
+        crate::sys::flush_c_streams();
+        exit_now(code)
+    }
     std::process::exit(code)
 }

@@ -61,6 +61,7 @@ fn reply(control: &SeqpacketSocket, made: Result<NewProcess, i32>) -> mp_os::Res
 
 /// In the copy: does what `job`, its own socket, asks for.
 fn work(control: SeqpacketSocket, job: OwnedFd, parent: Pid, tid_is_right: bool) -> ! {
+    entry::become_copy();
     // The parent may have died since it asked; from here on the kernel tells.
     let Ok(socket) = sys::settle(control.into(), job, parent).map(SeqpacketSocket::from) else {
         exit_now(1)

@@ -370,6 +370,12 @@ pub(crate) fn exit_now(code: libc::c_int) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Writes out what C code in this process has printed and not written yet.
+pub(crate) fn flush_c_streams() {
+    // SAFETY: null means all streams.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
 /// Descriptor `fd`, whoever owns it; `EBADF` where there is none.
 pub(crate) fn borrow(fd: RawFd) -> io::Result<BorrowedFd<'static>> {
     // SAFETY: integers only.
