@@ -55,8 +55,9 @@
 //!
 //! A child has standard input, output and error, and its own socket as descriptor 3; nothing else of the parent's that was not
 //! in its arguments. No signal is blocked, and all take their default action but `SIGPIPE`, which Rust ignores everywhere.
-//! When the task returns or panics, the process exits as from `main`: standard output is flushed and exit handlers run. A copy by
-//! `Fork` ends by `_exit(2)` instead, because those handlers are its parent's.
+//! When the task returns or panics, standard output and the streams of C are flushed, and the process ends: by `_exit(2)`, as in
+//! Python, because the exit handlers of a copy are those of what it is a copy of. Only a process by `Spawn`, which is none, runs
+//! them, as at a return from `main`. (So the profiles of coverage tools, which a handler writes, need `Spawn`.)
 //!
 //! At first use this crate starts a thread (`mp-keeper`) and, for the default method, a process (`mp-forkserver`), which live as long as
 //! this process. The thread is needed because the kernel ties a child to the *thread* that started it. The process is a copy of this

@@ -2,11 +2,13 @@
 
 use std::{fs, hint::black_box, io, time::Duration};
 
-use mp_process::{Child, Deadline, JoinTimeoutError, Panic, ProcessError, Signal};
+use mp_process::{
+    Builder, Child, Deadline, JoinTimeoutError, Panic, ProcessError, Signal, StartMethod,
+};
 use mp_testkit::isolated;
 use nix::libc;
 
-use crate::{each_method, failure, wait_for_kill};
+use crate::{METHODS, each_method, failure, wait_for_kill, warm_up};
 
 fn exit(code: i32) {
     #[expect(clippy::exit, reason = "what is tested")]
@@ -202,12 +204,20 @@ fn buffered_output_and_exit_handlers() {
         print!("no line feed");
     }
     isolated(|| {
-        each_method(|builder| {
+        warm_up();
+        for method in METHODS {
             let (reader, writer) = io::pipe().unwrap();
+            let builder = Builder::new().start_method(method);
             builder.spawn(task, writer.into()).unwrap().join().unwrap();
             let written = io::read_to_string(reader).unwrap();
-            assert!(written.contains("no line feed") && written.contains('!'), "{written:?}");
-        });
+            assert!(written.contains("no line feed"), "{method:?}: {written:?}");
+            // A copy has the handlers of what it is a copy of, and runs none.
+            assert_eq!(
+                written.contains('!'),
+                method == StartMethod::Spawn,
+                "{method:?}: {written:?}"
+            );
+        }
     });
 }
 
