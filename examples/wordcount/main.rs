@@ -72,6 +72,7 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let found = Found::below(&options.paths)?;
     let batches = found.batches(BATCH_LEN);
     if batches.is_empty() {
+        found.skipped.iter().for_each(|skipped| eprintln!("skipped {skipped}"));
         return Err("no files to count: name files or folders".into());
     }
     let workers = options.workers.unwrap_or(thread::available_parallelism()?.get());
