@@ -22,8 +22,12 @@ use std::{
     time::Duration,
 };
 
-use mp_os::{Deadline, PidFd};
-use nix::mqueue::mq_unlink;
+use mp_os::Deadline;
+use nix::{
+    mqueue::mq_unlink,
+    sys::wait::{WaitPidFlag, waitpid},
+    unistd::Pid,
+};
 
 use crate::{isolated, limits, names, proc, sys};
 
@@ -51,7 +55,7 @@ pub fn expect_orphans() {
 fn reap_orphans() {
     for child in proc::children(process::id()).into_iter().filter(proc::Process::is_zombie) {
         // A library may reap it first.
-        let _ = PidFd::open(child.pid).map(|pidfd| pidfd.reap());
+        let _ = waitpid(Pid::from_raw(child.pid.cast_signed()), Some(WaitPidFlag::WNOHANG));
     }
 }
 

@@ -68,7 +68,7 @@ pub use crate::{
     gate::Gate,
     isolated::{accept_existing, isolated, isolated_for},
     limits::{assert_explained, has_own_ipc},
-    names::{as_ordinary_user, is_root, skip, unique_key, unique_name},
+    names::{as_ordinary_user, is_root, skip, skip_without_pidfds, unique_key, unique_name},
     python::{python, python_with_ipc},
     run::run,
     sweep::{Point, SweepReport, sweep, sweep_sample},

@@ -68,6 +68,9 @@ fn is_cause(way: Way, error: &TaskError) -> bool {
 #[test]
 fn a_death_fails_its_task_only_and_names_the_cause() {
     isolated(|| {
+        if mp_testkit::skip_without_pidfds() {
+            return;
+        }
         warm_up();
         for way in WAYS {
             // In the middle of a chunk: the tasks before it and after it must not be lost.
@@ -107,6 +110,9 @@ fn wait_for_workers(pool: &Pool, number: usize) {
 #[test]
 fn the_error_comes_within_a_second() {
     isolated(|| {
+        if mp_testkit::skip_without_pidfds() {
+            return;
+        }
         warm_up();
         let pool = Pool::new(2).unwrap();
         let (pids, forever) = (Queue::bounded(1).unwrap(), Queue::<u8>::bounded(1).unwrap());
@@ -133,6 +139,9 @@ fn the_error_comes_within_a_second() {
 #[test]
 fn map_says_the_cause_after_all_tasks_ended() {
     isolated(|| {
+        if mp_testkit::skip_without_pidfds() {
+            return;
+        }
         warm_up();
         let pool = Pool::new(2).unwrap();
         let done = Queue::bounded(64).unwrap();
@@ -179,6 +188,9 @@ fn retries_run_the_task_again() {
 #[test]
 fn every_task_may_die() {
     isolated(|| {
+        if mp_testkit::skip_without_pidfds() {
+            return;
+        }
         warm_up();
         let pool = Pool::new(2).unwrap();
         let outcomes = pool.imap(end, (0..100).map(|n| (WAYS[n as usize % 5], n))).unwrap();
@@ -193,6 +205,9 @@ fn every_task_may_die() {
 #[test]
 fn a_storm_of_kills_from_outside_gives_each_task_one_outcome() {
     isolated_for(2 * LONG, || {
+        if mp_testkit::skip_without_pidfds() {
+            return;
+        }
         warm_up();
         let pool = Pool::builder().workers(3).build().unwrap();
         let spin = |n: u64| (0..2_000).fold(n, |sum, k| black_box(sum ^ k));
@@ -247,6 +262,9 @@ impl Drop for MemoryGroup {
 #[test]
 fn the_out_of_memory_killer_is_named() {
     isolated(|| {
+        if mp_testkit::skip_without_pidfds() {
+            return;
+        }
         warm_up();
         let Some(group) = MemoryGroup::new(64 << 20) else {
             return skip("no memory cgroup can be made here");

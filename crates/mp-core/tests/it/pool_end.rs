@@ -165,6 +165,9 @@ fn two_hundred_workers_leave_nothing() {
 #[test]
 fn workers_go_with_a_parent_that_is_killed() {
     isolated(|| {
+        if mp_testkit::skip_without_pidfds() {
+            return;
+        }
         mp_testkit::expect_orphans();
         warm_up();
         for method in METHODS {
@@ -212,6 +215,9 @@ fn a_pool_works_in_a_process_without_a_harness() {
 #[test]
 fn idle_workers_that_die_are_replaced() {
     isolated(|| {
+        if mp_testkit::skip_without_pidfds() {
+            return;
+        }
         warm_up();
         let pool = Pool::new(1).unwrap();
         for _ in 0..20 {

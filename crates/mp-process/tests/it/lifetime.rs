@@ -114,6 +114,9 @@ fn a_callback_may_panic_and_may_start_processes() {
 #[test]
 fn callbacks_start_processes_while_the_server_is_replaced() {
     isolated(|| {
+        if mp_testkit::skip_without_pidfds() {
+            return;
+        }
         warm_up();
         let (sender, receiver) = mpsc::channel();
         std::thread::scope(|scope| {
@@ -158,6 +161,9 @@ fn family((peer, depth): (Connection, u32)) {
 #[test]
 fn a_killed_parent_takes_all_descendants_along() {
     isolated(|| {
+        if mp_testkit::skip_without_pidfds() {
+            return;
+        }
         each_method(|builder| {
             let (ours, theirs) = Connection::pair().unwrap();
             let child = builder.spawn(family, (theirs, 2)).unwrap();
@@ -194,6 +200,9 @@ fn parent_of_one_without_the_note((peer, fresh): (Connection, bool)) {
 #[test]
 fn the_second_net_holds_alone() {
     isolated(|| {
+        if mp_testkit::skip_without_pidfds() {
+            return;
+        }
         warm_up();
         for fresh in [false, true] {
             let (ours, theirs) = Connection::pair().unwrap();
@@ -210,6 +219,9 @@ fn the_second_net_holds_alone() {
 #[test]
 fn a_dead_server_is_replaced() {
     isolated(|| {
+        if mp_testkit::skip_without_pidfds() {
+            return;
+        }
         warm_up();
         let running = mp_process::spawn(wait_for_kill, ()).unwrap();
         for _ in 0..3 {
