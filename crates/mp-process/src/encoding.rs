@@ -1,9 +1,14 @@
-//! Values as bytes: postcard.
+//! Values as bytes: postcard's format.
+
+mod deserializer;
+mod serializer;
+mod sys;
 
 use std::{error, fmt};
 
-use postcard::{Deserializer, ser_flavors::Flavor};
 use serde::{Serialize, de::DeserializeOwned};
+
+use self::{deserializer::Deserializer, serializer::Serializer};
 
 /// Appends the bytes of `value` to `out`; on an error `out` is as before.
 ///
@@ -24,7 +29,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// ```
 pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let len = out.len();
-    postcard::serialize_with_flavor(value, Append(out)).map_err(|error| {
+    value.serialize(&mut Serializer::new(out)).map_err(|error| {
         out.truncate(len);
         EncodeError(error)
     })
@@ -43,33 +48,10 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 
 /// Decodes one `T` from the front of `bytes` and advances it.
 pub(crate) fn take<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, DecodeError> {
-    let mut deserializer = Deserializer::from_bytes(bytes);
+    let mut deserializer = Deserializer::new(bytes);
     let value = T::deserialize(&mut deserializer).map_err(DecodeError::postcard)?;
     *bytes = deserializer.finalize().map_err(DecodeError::postcard)?;
     Ok(value)
-}
-
-/// Serializes to the end of a vector.
-struct Append<'a>(&'a mut Vec<u8>);
-
-impl Flavor for Append<'_> {
-    type Output = ();
-
-    #[inline]
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(data);
-        Ok(())
-    }
-
-    #[inline]
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.0.push(data);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
 }
 
 /// Why a value has no bytes: its [`Serialize`] implementation refused.
@@ -132,7 +114,103 @@ impl error::Error for DecodeError {}
 
 #[cfg(test)]
 mod tests {
+    use std::{borrow::Cow, collections::BTreeMap, fmt::Debug};
+
+    use serde::Deserialize;
+
     use super::*;
+
+    /// One of each kind that serde has.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Kinds<'a> {
+        Unit,
+        New(Newtype),
+        Tuple(i8, i16, i32, i64, i128),
+        Struct {
+            bytes: Vec<u8>,
+            boxed: Option<Box<[u8]>>,
+            none: Option<Vec<u8>>,
+            text: Cow<'a, str>,
+        },
+        Nested(Vec<Vec<u8>>, BTreeMap<char, Pair>, ()),
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Newtype(Vec<u8>);
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Pair(bool, [f32; 2], f64, [u8; 3], u128);
+
+    /// Bytes that another library writes as a sequence of numbers twice as large.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Halved(#[serde(deserialize_with = "halve")] Vec<u8>);
+
+    fn halve<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("even numbers")
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut a: A,
+            ) -> Result<Vec<u8>, A::Error> {
+                let mut halves = Vec::new();
+                while let Some(number) = a.next_element::<u8>()? {
+                    halves.push(number / 2);
+                }
+                Ok(halves)
+            }
+        }
+        deserializer.deserialize_seq(Visitor)
+    }
+
+    fn as_postcard_does<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+        let expected = postcard::to_stdvec(value).unwrap();
+        let mut bytes = Vec::new();
+        encode(value, &mut bytes).unwrap();
+        assert_eq!(bytes, expected, "{value:?}");
+        assert_eq!(decode::<T>(&bytes).as_ref(), Ok(value));
+        for cut in 0..bytes.len() {
+            assert!(decode::<T>(&bytes[..cut]).is_err(), "{value:?} of {cut} bytes");
+        }
+    }
+
+    #[test]
+    fn the_format_is_postcards() {
+        for len in [0, 1, 127, 128, 300] {
+            as_postcard_does(&vec![7_u8; len]);
+            as_postcard_does(&vec![-7_i8; len]);
+            as_postcard_does(&(vec![7_u8; len], "text".to_owned(), vec![300_u16; len]));
+        }
+        let some = Some(vec![4, 5].into());
+        as_postcard_does(&[
+            Kinds::Unit,
+            Kinds::New(Newtype(vec![1, 2, 3])),
+            Kinds::Tuple(-1, -300, 70_000, i64::MIN, i128::MAX),
+            Kinds::Struct { bytes: vec![0; 200], boxed: some, none: None, text: "tèxt".into() },
+            Kinds::Nested(
+                vec![vec![], vec![1]],
+                [('ü', Pair(true, [0.5, -1.0], f64::MIN, [1, 2, 3], u128::MAX))].into(),
+                (),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn only_serdes_own_visitor_is_passed_by() {
+        assert_eq!(decode(&[3, 2, 4, 6]), Ok(Halved(vec![1, 2, 3])));
+        assert_eq!(decode(&[3, 2, 4, 6]), Ok(Newtype(vec![2, 4, 6])));
+    }
+
+    #[test]
+    fn a_length_that_lies_is_an_error() {
+        let lie = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 1];
+        assert!(decode::<Vec<u8>>(&lie).unwrap_err().to_string().contains("end before"));
+        assert!(decode::<Vec<u64>>(&lie).unwrap_err().to_string().contains("end before"));
+        assert!(decode::<Vec<Vec<String>>>(&lie).is_err());
+    }
 
     #[test]
     fn an_error_leaves_the_output_as_it_was() {
