@@ -2,7 +2,7 @@ use mp_os::{Error, Result};
 use mp_shm::Segment;
 
 use crate::{
-    Ring,
+    Ring, RingParts,
     layout::{BYTES, Shape},
     outside::Outside,
     position::Position,
@@ -67,10 +67,10 @@ impl RingBuilder {
     pub fn create(self) -> Result<Ring> {
         let shape = self.shape()?;
         let segment = Segment::create("mp-ring", BYTES + shape.bytes)?;
-        let memory = Memory::new(segment)?;
+        let memory = Memory::new(segment.clone())?;
         memory.header().initialize(shape)?;
-        let outside = Outside::create(shape)?;
-        Ok(Ring::new(memory, shape, outside))
+        let parts = RingParts::new(segment, Outside::create(shape)?)?;
+        Ok(Ring::new(memory, shape, parts))
     }
 
     fn shape(self) -> Result<Shape> {

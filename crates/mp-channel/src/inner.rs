@@ -15,6 +15,7 @@ use mp_sync::{Doorbell, LeafGuard, Patience, TimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::{
+    RingParts,
     error::damaged,
     layout::{BYTES, Header, Shape, Side},
     outside::{Outside, Place},
@@ -31,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) memory: Memory,
     pub(crate) shape: Shape,
     pub(crate) outside: Outside,
+    pub(crate) parts: RingParts,
     /// How consumers of this handle wait for records.
     pub(crate) pace: Pace,
     /// How producers of this handle wait for room.
@@ -38,8 +40,9 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    pub(crate) fn new(memory: Memory, shape: Shape, outside: Outside) -> Self {
-        Self { memory, shape, outside, pace: Pace::new(), patience: Patience::new() }
+    pub(crate) fn new(memory: Memory, shape: Shape, parts: RingParts) -> Self {
+        let outside = Outside::new(parts.outside.clone(), shape);
+        Self { memory, shape, outside, parts, pace: Pace::new(), patience: Patience::new() }
     }
 
     #[inline]

@@ -18,7 +18,7 @@ use crate::position::Position;
 pub(crate) const BYTES: usize = 4096;
 
 /// "mpring" and the version of this layout.
-const MAGIC: u64 = u64::from_ne_bytes(*b"mpring\0\x01");
+const MAGIC: u64 = u64::from_ne_bytes(*b"mpring\0\x02");
 
 /// The beginning of a ring's segment.
 ///
@@ -50,6 +50,8 @@ struct Identity {
 #[repr(C, align(128))]
 pub(crate) struct Side {
     lock: AtomicU32,
+    /// Tail only: a poller wants to be told of the next record.
+    armed: AtomicU32,
     /// Where the other side was when this one looked last, which saves looking.
     seen: AtomicU64,
     /// Tail only: the position behind the newest record that lies outside the ring.
@@ -164,6 +166,15 @@ impl Side {
     #[inline]
     pub(crate) fn set_outside(&self, position: Position) {
         self.outside.store(position.to_bits(), Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn is_armed(&self) -> bool {
+        self.armed.load(Relaxed) != 0
+    }
+
+    pub(crate) fn set_armed(&self, armed: bool) {
+        self.armed.store(armed.into(), Relaxed);
     }
 
     #[inline]

@@ -23,11 +23,13 @@
 //! | [`Batch`] | records that were taken out together |
 //! | [`PushError`], [`TryPushError`], [`PushTimeoutError`], [`PushManyError`] | why a record did not go in |
 //! | [`PopError`], [`TryPopError`], [`PopTimeoutError`] | why none came out |
+//! | [`select`], [`Source`] | wait for several rings, and whatever else has a descriptor, at once |
+//! | [`RingParts`], [`Event`] | what a ring is made of |
 //!
 //! **When somebody is killed.** A producer: the record is in the ring if the push had committed, and has left no trace if
 //! not. A consumer: the record is still there for others if the pop had not committed, and is lost with it if it had (ask
 //! for an answer where that matters). Either one while it waits or has just been woken: another is woken in its place, at
-//! the latest after 25 ms. A process that is *stopped* in the middle of a push holds up other producers, and in the middle
+//! the latest after 25 ms. Pollers of the descriptor: they are told before a record is committed, and need no repair. A process that is *stopped* in the middle of a push holds up other producers, and in the middle
 //! of a pop other consumers: nothing is ever taken from the living, and every wait has a deadline form.
 //!
 //! **How large.** A ring has a bound in items, which is exact, and a length in bytes, of which each record takes its own
@@ -44,10 +46,13 @@
 mod batch;
 mod builder;
 mod error;
+mod event;
 mod inner;
 mod layout;
 mod outside;
 mod pace;
+mod parts;
+mod poll;
 mod pop;
 mod position;
 mod push;
@@ -58,7 +63,10 @@ mod serde;
 mod sys;
 mod window;
 
-pub use mp_os::{Deadline, Error, Result};
+pub use mp_os::{
+    Deadline, Error, Result,
+    poll::{Source, select},
+};
 pub use mp_shm::{Segment, SparseSegment};
 
 pub use crate::{
@@ -68,5 +76,7 @@ pub use crate::{
         PopError, PopTimeoutError, PushError, PushManyError, PushTimeoutError, TryPopError,
         TryPushError,
     },
+    event::Event,
+    parts::RingParts,
     ring::Ring,
 };

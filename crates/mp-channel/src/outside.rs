@@ -58,19 +58,19 @@ pub(crate) struct InFlight {
 }
 
 impl Outside {
-    pub(crate) fn create(shape: Shape) -> Result<Self> {
+    /// A file for a ring of this shape.
+    pub(crate) fn create(shape: Shape) -> Result<SparseSegment> {
         let (slots, slot) = Self::slots(shape);
-        let file = match Segment::create_sparse("mp-ring-outside", WINDOW + slots * slot) {
+        match Segment::create_sparse("mp-ring-outside", WINDOW + slots * slot) {
             // A limit on file sizes need not keep anybody from using a ring.
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                Segment::create_sparse("mp-ring-outside", WINDOW)?
+                Segment::create_sparse("mp-ring-outside", WINDOW)
             }
-            result => result?,
-        };
-        Ok(Self::new(file, shape))
+            result => result,
+        }
     }
 
-    /// The file of a ring that somebody else made.
+    /// The file of a ring, whoever made it.
     pub(crate) fn new(file: SparseSegment, shape: Shape) -> Self {
         let (slots, slot) = Self::slots(shape);
         let slot = if file.len() == WINDOW + slots * slot { slot } else { 0 };

@@ -176,6 +176,9 @@ impl Inner {
         if next == tail {
             return Ok(None);
         }
+        if side.is_armed() {
+            self.wake_pollers()?;
+        }
         side.note_cpu(tail);
         side.commit(next);
         let released = guard.release().ring(not_empty.bell());

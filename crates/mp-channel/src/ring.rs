@@ -1,15 +1,14 @@
 use std::{
     fmt,
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use mp_os::{Deadline, Result, TimeoutError};
-use mp_shm::{Segment, SparseSegment};
 
 use crate::{
     Batch, PopError, PopTimeoutError, PushError, PushManyError, PushTimeoutError, RingBuilder,
-    TryPopError, TryPushError, inner::Inner, layout::Shape, outside::Outside, sys::Memory,
+    RingParts, TryPopError, TryPushError, inner::Inner, layout::Shape, sys::Memory,
 };
 
 /// A bounded queue of byte records in shared memory, for any number of producers and consumers in any number of processes.
@@ -37,7 +36,7 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Ring(Arc<Inner>);
+pub struct Ring(pub(crate) Arc<Inner>);
 
 impl Ring {
     /// A new ring, of a size to be said.
@@ -45,8 +44,8 @@ impl Ring {
         RingBuilder::new()
     }
 
-    pub(crate) fn new(memory: Memory, shape: Shape, outside: Outside) -> Self {
-        Self(Arc::new(Inner::new(memory, shape, outside)))
+    pub(crate) fn new(memory: Memory, shape: Shape, parts: RingParts) -> Self {
+        Self(Arc::new(Inner::new(memory, shape, parts)))
     }
 
     /// A ring that another process passed on, as the [`parts`](Self::parts) that make it up.
@@ -55,16 +54,15 @@ impl Ring {
     ///
     /// [`InvalidData`](std::io::ErrorKind::InvalidData) where they hold no ring, or one of another PID namespace, in which
     /// the numbers of the threads that hold its locks mean something else.
-    pub fn attach(segment: Segment, outside: SparseSegment) -> Result<Self> {
-        let len = segment.len();
-        let memory = Memory::new(segment)?;
-        let shape = memory.header().check(len)?;
-        Ok(Self::new(memory, shape, Outside::new(outside, shape)))
+    pub fn attach(parts: RingParts) -> Result<Self> {
+        let memory = Memory::new(parts.segment.clone())?;
+        let shape = memory.header().check(parts.segment.len())?;
+        Ok(Self::new(memory, shape, parts))
     }
 
-    /// What the ring is made of, to be passed to another process: the ring, and the file for large records.
-    pub fn parts(&self) -> (&Segment, &SparseSegment) {
-        (&self.0.memory.segment, &self.0.outside.file)
+    /// What the ring is made of, to be passed to another process.
+    pub fn parts(&self) -> &RingParts {
+        &self.0.parts
     }
 
     /// Appends `record`, as soon as there is room.
@@ -380,16 +378,6 @@ impl Ring {
     /// The longest record that [`push`](Self::push) takes, in bytes.
     pub fn max_len(&self) -> usize {
         self.0.max_len()
-    }
-
-    /// Ends the queue for everybody: pushes fail from now on, pops take what is left and fail then.
-    ///
-    /// Wakes all who wait. A push that runs at the same time happens or fails, and what it says is so.
-    pub fn close(&self) {
-        let header = self.0.header();
-        header.closed().store(1, SeqCst);
-        header.not_empty.bell().ring_all();
-        header.not_full.bell().ring_all();
     }
 
     /// Whether somebody has closed the ring. There may be records left.

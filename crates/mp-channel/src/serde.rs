@@ -1,8 +1,11 @@
-//! Rings inside messages: the descriptors of both parts travel beside the bytes.
+//! Rings inside messages: the descriptors of their parts travel beside the bytes.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::os::fd::AsFd;
 
-use crate::Ring;
+use mp_os::transfer::{export, import};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+use crate::{Event, Ring, RingParts};
 
 impl Serialize for Ring {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -12,7 +15,19 @@ impl Serialize for Ring {
 
 impl<'de> Deserialize<'de> for Ring {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (segment, outside) = Deserialize::deserialize(deserializer)?;
-        Self::attach(segment, outside).map_err(de::Error::custom)
+        Self::attach(RingParts::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        export(self.as_fd()).map_err(ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let index = u32::deserialize(deserializer)?;
+        import(index).map(Self::from).map_err(de::Error::custom)
     }
 }

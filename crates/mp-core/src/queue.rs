@@ -4,11 +4,12 @@ use std::{
     cell::RefCell,
     fmt,
     marker::PhantomData,
+    os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
 use mp_channel::Ring;
-use mp_os::Deadline;
+use mp_os::{Deadline, poll::Source};
 use mp_process::{decode, encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
@@ -101,6 +102,35 @@ impl<T> Queue<T> {
     /// then fail with [`GetError::Closed`]. Closing it again changes nothing.
     pub fn close(&self) {
         self.ring.close();
+    }
+
+    /// Makes the [descriptor](AsFd) readable if there is an item, or as soon as there is one, and when the queue is closed.
+    ///
+    /// For `poll`, `epoll` and async runtimes: when [`try_get`](Self::try_get) has said [`GetError::Empty`], arm, wait for
+    /// the descriptor, and get again. Others get too, so it may be empty again by then.
+    ///
+    /// # Errors
+    ///
+    /// What `read(2)` and `write(2)` of an eventfd fail with.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mp_core::Queue;
+    /// use std::os::fd::AsFd;
+    /// # use mp_os::{Deadline, poll::{self, Interest}};
+    ///
+    /// let queue = Queue::bounded(8)?;
+    /// queue.arm()?;
+    /// queue.put(7)?;
+    /// // In a program: epoll, or `AsyncFd` of tokio.
+    /// # let (readable, never) = (Interest::Readable, Deadline::never());
+    /// assert!(poll::wait(queue.as_fd(), readable, never).unwrap());
+    /// assert_eq!(queue.try_get()?, 7);
+    /// # Ok::<(), mp_core::Error>(())
+    /// ```
+    pub fn arm(&self) -> Result<()> {
+        Ok(self.ring.arm()?)
     }
 
     /// Whether somebody has closed the queue. Items may be left.
@@ -233,6 +263,23 @@ impl<T> fmt::Debug for Queue<T> {
             .field("capacity", &self.capacity())
             .field("is_closed", &self.is_closed())
             .finish()
+    }
+}
+
+/// Readable while there is an item, or the queue is closed, for whoever has [armed](Queue::arm) it. Never read from it.
+impl<T> AsFd for Queue<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}
+
+impl<T> Source for Queue<T> {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+
+    fn arm(&self) -> mp_os::Result<()> {
+        self.ring.arm()
     }
 }
 

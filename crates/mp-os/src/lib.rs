@@ -20,7 +20,7 @@
 //! | [`Deadline`] | when to give up, on the monotonic clock |
 //! | [`family!`] | the four forms of a blocking method, from the one that takes a deadline |
 //! | [`frame`] | whole messages over byte streams |
-//! | [`poll`] | wait for readiness of one or many descriptors, EINTR-proof |
+//! | [`poll`] | wait for readiness of one or many descriptors, EINTR-proof; `Source` and `select` for whatever can be waited for |
 //! | [`PidFd`] | a process that cannot be confused with another one |
 //! | [`ObjectName`] | the validated name of a POSIX shared memory object, message queue or semaphore |
 //! | [`sysv`] | keys, ownership and lists of System V objects |

@@ -2,11 +2,15 @@
 //!
 //! Readiness includes hang-up and error: the operation that follows reports them, so a peer's death ends a wait.
 
-use std::{io, os::fd::BorrowedFd, time::Duration};
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
+};
 
 use nix::poll::{PollFd, PollFlags};
 
-use crate::{Deadline, retry, sys};
+use crate::{Deadline, PidFd, Result, retry, sys};
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +61,84 @@ pub fn wait_many(fds: &[(BorrowedFd<'_>, Interest)], deadline: Deadline) -> io::
         .filter(|(_, fd)| fd.any() == Some(true))
         .map(|(index, _)| index)
         .collect())
+}
+
+/// What can be waited for together with others, whatever it is: see [`select`].
+///
+/// A descriptor whose readiness the kernel keeps has nothing to [`arm`](Self::arm): a socket, a pipe, a [`PidFd`]. What has
+/// its state in shared memory does, so that nobody makes system calls for pollers that are not there: a ring.
+pub trait Source {
+    /// The descriptor to poll. It stays the same, so it may be registered once, with epoll or an async runtime.
+    fn descriptor(&self) -> BorrowedFd<'_>;
+
+    /// What to poll it for.
+    fn interest(&self) -> Interest {
+        Interest::Readable
+    }
+
+    /// Makes the descriptor say what is so now, and tell when it changes. To be called before each wait, and not needed
+    /// where the source is used until it would block.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system refuses, or the source is damaged.
+    fn arm(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Source for BorrowedFd<'_> {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        *self
+    }
+}
+
+impl Source for OwnedFd {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+impl Source for PidFd {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+/// The indexes of those `sources` that are ready, as soon as there is one; none when `deadline` has passed first.
+///
+/// # Errors
+///
+/// Those of [`Source::arm`] and of [`wait_many`].
+///
+/// # Examples
+///
+/// ```
+/// use mp_os::{Deadline, PidFd, poll::select};
+/// use std::os::fd::OwnedFd;
+///
+/// let mut child = std::process::Command::new("true").spawn()?;
+/// let process = PidFd::open(child.id())?;
+/// let (reader, _writer) = std::io::pipe()?;
+/// let silent = OwnedFd::from(reader);
+/// assert_eq!(select(&[&silent, &process], Deadline::never())?, [1]);
+/// # child.wait()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn select(sources: &[&dyn Source], deadline: Deadline) -> Result<Vec<usize>> {
+    let fds: Vec<_> =
+        sources.iter().map(|source| (source.descriptor(), source.interest())).collect();
+    let failed = |error| crate::Error::new("wait for", "one of several descriptors", error);
+    let now = Deadline::after(Duration::ZERO);
+    loop {
+        sources.iter().try_for_each(|source| source.arm())?;
+        let ready = wait_many(&fds, now).map_err(failed)?;
+        if !ready.is_empty() || deadline.is_past() {
+            return Ok(ready);
+        }
+        // What this sees may be gone by now: others take from the same sources.
+        wait_many(&fds, deadline).map_err(failed)?;
+    }
 }
 
 /// The pauses between looks at what has no event to wait for: each is twice as long as the one before.

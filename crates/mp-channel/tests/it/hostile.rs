@@ -55,7 +55,7 @@ fn damaged_words() {
         let (mut record, mut batch) = (Vec::new(), Batch::new());
         for round in 0..300 {
             let ring = Ring::builder().items(16).bytes(4096).create().unwrap();
-            let mapping = ring.parts().0.mapping();
+            let mapping = ring.parts().segment.mapping();
             for number in 0..3 {
                 ring.push(&vec![number; 200 * usize::from(number)]).unwrap();
                 ring.push(&[number; 2000]).unwrap();
@@ -80,7 +80,7 @@ fn a_peer_that_scribbles() {
     isolated(|| {
         let ring = Ring::builder().items(16).bytes(4096).create().unwrap();
         let scribbler = fork_child(|| {
-            let mapping = ring.parts().0.mapping();
+            let mapping = ring.parts().segment.mapping();
             let mut random = Random(88_172_645_463_325_252);
             loop {
                 let at = random.next() as usize % (mapping.len() / 8) * 8;

@@ -239,14 +239,14 @@ fn asleep(empty: &Ring) {
 }
 
 /// Where the locks are in the segment.
-const TAIL: usize = 128;
+pub(crate) const TAIL: usize = 128;
 const HEAD: usize = 384;
 
 /// A child that holds a side's lock, as in the middle of a push or a pop.
-fn holder(ring: &Ring, at: usize) -> Child {
+pub(crate) fn holder(ring: &Ring, at: usize) -> Child {
     let held = Gate::new();
     let child = fork_child(|| {
-        let word = ring.parts().0.mapping().atomic_u32(at).unwrap();
+        let word = ring.parts().segment.mapping().atomic_u32(at).unwrap();
         let _guard = LeafLock::from_atomic(word).lock().unwrap();
         held.open();
         wait_for_kill()
@@ -290,7 +290,7 @@ fn a_stopped_consumer_is_not_robbed() {
         stopped.kill();
         ring.pop(&mut popped).unwrap();
         assert_eq!(popped, b"x");
-        let word = ring.parts().0.mapping().atomic_u32(HEAD).unwrap();
+        let word = ring.parts().segment.mapping().atomic_u32(HEAD).unwrap();
         assert_eq!(word.load(Relaxed), 0);
     });
 }

@@ -6,6 +6,7 @@ mod accounting;
 mod conformance;
 mod hostile;
 mod kill;
+mod poll;
 mod sweep;
 #[cfg(feature = "serde")]
 mod transfer;

@@ -1,4 +1,4 @@
-use mp_channel::{Ring, Segment};
+use mp_channel::{Ring, RingParts, Segment};
 use mp_os::transfer::{collect, provide};
 
 #[test]
@@ -32,16 +32,21 @@ fn something_else_is_refused() {
     let ring = Ring::builder().create().unwrap();
     for len in [1, 100, 4096, 4096 + (64 << 10)] {
         let segment = Segment::create("no-ring", len).unwrap();
-        Ring::attach(segment, ring.parts().1.clone()).unwrap_err();
+        Ring::attach(RingParts { segment, ..ring.parts().clone() }).unwrap_err();
     }
 }
 
 #[test]
 fn another_pid_namespace_is_refused() {
     let ring = Ring::builder().create().unwrap();
-    let (segment, outside) = ring.parts();
+    let parts = ring.parts();
     // The fourth word of the header is the namespace.
-    segment.mapping().atomic_u64(24).unwrap().fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let error = Ring::attach(segment.clone(), outside.clone()).unwrap_err();
+    parts
+        .segment
+        .mapping()
+        .atomic_u64(24)
+        .unwrap()
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let error = Ring::attach(parts.clone()).unwrap_err();
     assert!(error.to_string().contains("PID namespace"), "{error}");
 }
