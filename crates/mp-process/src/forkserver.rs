@@ -10,6 +10,7 @@ use std::{
 use mp_os::Deadline;
 use mp_signal::Signal;
 use mp_socket::SeqpacketSocket;
+use nix::libc;
 
 use crate::{
     SpawnError, exec, frame,
@@ -19,11 +20,26 @@ use crate::{
     sys::{self, NewProcess},
 };
 
-/// The fork server of this process.
+/// The fork server of this process, and the process that it makes ahead.
 #[derive(Debug)]
-pub(crate) struct Server(Arc<Process>);
+pub(crate) struct Server {
+    process: Arc<Process>,
+    /// The door of a process that the server was asked for and whose reply has not been read.
+    ///
+    /// The server makes it while its parent goes on, and it comes to where only its task is missing: that is most of what
+    /// a start costs.
+    spare: Option<Door>,
+    /// It does not answer any more.
+    died: bool,
+}
 
-/// How often a server that died is replaced for one request.
+/// Our end of the socket on which a new process gets its own socket, with the message on it already.
+///
+/// Not the message itself: the process is ready for its parent's end as soon as it has read, while the parent may still be
+/// on its way out of the send; to the kernel that is news on the socket, for which [`sys::die_with_peer`] kills.
+type Door = SeqpacketSocket;
+
+/// How often a server or a spare process that died is replaced for one request.
 const ATTEMPTS: usize = 3;
 
 /// How long a process that ends waits for its server to end.
@@ -35,24 +51,19 @@ pub(crate) fn spawn(message: &[u8], fds: &[OwnedFd]) -> Result<Arc<Process>, Spa
     for _ in 0..ATTEMPTS {
         let (ours, theirs) = task_socket(message, fds)?;
         let mut slot = keeper.server();
-        let server = match slot.take() {
+        let mut server = match slot.take() {
             Some(server) => server,
             None => Server::start(keeper)?,
         };
-        match server.request(theirs) {
-            Ok(reply) => {
-                *slot = Some(server);
-                let process = reply.map_err(SpawnError::start)?;
-                return Ok(Arc::new(Process::new(process, ours)));
-            }
-            Err(Died) => {
-                server.discard(keeper);
-                drop(slot);
-                // It may have died between making the process and telling so.
-                if let Some(process) = adopt(&ours)? {
-                    return Ok(Arc::new(Process::new(process, ours)));
-                }
-            }
+        let process = server.spawn(keeper, ours, theirs);
+        server.ask_ahead();
+        if server.died {
+            discard(&server.process, keeper);
+        } else {
+            *slot = Some(server);
+        }
+        if let Some(process) = process? {
+            return Ok(process);
         }
     }
     Err(SpawnError::ServerDied)
@@ -73,11 +84,28 @@ pub(crate) fn stop() {
     let server = Keeper::existing()
         .and_then(|keeper| keeper.server_within(STOP_TIMEOUT))
         .and_then(|mut slot| slot.take());
-    let Some(Server(process)) = server else { return };
-    // It has nothing to lose. What fails here the kernel does when this process has ended.
+    let Some(Server { process, spare, .. }) = server else { return };
+    if let Some(door) = spare
+        && let Some(Ok(spare)) = reply(&process, Deadline::after(STOP_TIMEOUT))
+    {
+        end(&Process::new(spare, door));
+    }
+    end(&process);
+}
+
+/// Kills and reaps a process that has nothing to lose. What fails here the kernel does when this process has ended.
+fn end(process: &Process) {
     let _ = process.send_signal(Signal::KILL);
     let _ = process.wait(Deadline::after(STOP_TIMEOUT));
     let _ = process.end();
+}
+
+/// Makes sure that a process that has nothing to lose is dead, and will be reaped.
+fn discard(process: &Arc<Process>, keeper: &Keeper) {
+    // It may be dead already.
+    let _ = process.send_signal(Signal::KILL);
+    // Where it cannot be watched, one zombie stays until this process ends.
+    let _ = keeper.reap_later(process);
 }
 
 /// A pair of sockets on which `message` waits to be received from the second one.
@@ -91,55 +119,116 @@ fn task_socket(
     Ok((ours, theirs))
 }
 
-/// The server is gone.
-struct Died;
-
 impl Server {
     fn start(keeper: &Keeper) -> Result<Self, SpawnError> {
         let (control, theirs) = task_socket(&[SERVE], &[])?;
-        exec::start(keeper, control, theirs).map(Self)
+        let process = exec::start(keeper, control, theirs)?;
+        Ok(Self { process, spare: None, died: false })
     }
 
-    /// Has the server make a process with this end of its socket.
-    fn request(&self, theirs: SeqpacketSocket) -> Result<io::Result<NewProcess>, Died> {
-        let control = self.0.socket();
-        control.send_with_fds(&[0], &[theirs.as_fd()]).map_err(|_| Died)?;
-        // From here on only the server and the process have it, so that their end closes it.
-        drop(theirs);
-        let mut buffer = [0; 9];
-        loop {
-            let received = control.recv_with_fds(&mut buffer).map_err(|_| Died)?.ok_or(Died)?;
-            match (protocol::parse_reply(&buffer[..received.len]), received.fds.into_iter().next())
-            {
-                (Some(Ok(pid)), Some(pidfd)) => {
-                    return Ok(Ok(NewProcess { pid, pidfd: pidfd.into() }));
-                }
-                (Some(Err(errno)), None) => return Ok(Err(io::Error::from_raw_os_error(errno))),
-                // The hello of a server that was not awaited.
-                _ => {}
+    /// A process that does what is on `theirs`, the other end of `ours`: the spare one, or else one that is made now.
+    ///
+    /// `None` where it, or the server, died before it had its task.
+    fn spawn(
+        &mut self,
+        keeper: &Keeper,
+        ours: SeqpacketSocket,
+        theirs: SeqpacketSocket,
+    ) -> Result<Option<Arc<Process>>, SpawnError> {
+        let spare = self.spare.take();
+        let is_new = spare.is_none();
+        let Some(door) = spare.map_or_else(|| self.ask(), |door| Ok(Some(door)))? else {
+            return Ok(None);
+        };
+        let given = match pass(&door, theirs) {
+            Err(error) => {
+                self.spare = Some(door);
+                return Err(error.into());
             }
+            Ok(given) => given,
+        };
+        let made = match self.collect(&ours) {
+            // The cause may have gone since it was asked for.
+            Err(_) if !is_new => return Ok(None),
+            made => made.map_err(SpawnError::start)?,
+        };
+        let Some(process) = made.map(|made| Arc::new(Process::new(made, ours))) else {
+            return Ok(None);
+        };
+        if !given {
+            discard(&process, keeper);
+        }
+        Ok(given.then_some(process))
+    }
+
+    /// Asks for the process that will be needed next, which is not waited for.
+    fn ask_ahead(&mut self) {
+        if self.spare.is_none() && !self.died {
+            // Where it fails, it fails again when the process is needed, and is an error then.
+            self.spare = self.ask().ok().flatten();
         }
     }
 
-    /// Makes sure that it is dead, and reaped.
-    fn discard(self, keeper: &Keeper) {
-        // It may be dead already.
-        let _ = self.0.send_signal(Signal::KILL);
-        // Where it cannot be watched, one zombie stays until this process ends.
-        let _ = keeper.reap_later(&self.0);
+    /// Asks for a process and returns its door; `None` where the server is dead.
+    fn ask(&mut self) -> Result<Option<Door>, mp_os::Error> {
+        let (door, theirs) = SeqpacketSocket::pair()?;
+        self.died = !pass(self.process.socket(), theirs)?;
+        Ok((!self.died).then_some(door))
+    }
+
+    /// The process that was asked for first, which has the other end of `ours`; `None` where it was never made.
+    fn collect(&mut self, ours: &SeqpacketSocket) -> io::Result<Option<NewProcess>> {
+        match reply(&self.process, Deadline::never()) {
+            Some(made) => made.map(Some),
+            None => {
+                self.died = true;
+                // It may have died between making the process and telling so.
+                adopt(ours)
+            }
+        }
+    }
+}
+
+/// Hands over `socket`, so that from here on the peer's end of it is the last; false where there is no peer any more.
+fn pass(peer: &SeqpacketSocket, socket: SeqpacketSocket) -> Result<bool, mp_os::Error> {
+    match peer.send_with_fds(&[0], &[socket.as_fd()]) {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The answer of `server` to the oldest request; `None` where it is dead, or `deadline` has passed.
+fn reply(server: &Process, deadline: Deadline) -> Option<io::Result<NewProcess>> {
+    let mut buffer = [0; 9];
+    loop {
+        let received = match deadline.instant() {
+            None => server.socket().recv_with_fds(&mut buffer).ok(),
+            Some(instant) => server.socket().recv_with_fds_deadline(&mut buffer, instant).ok(),
+        }??;
+        match (protocol::parse_reply(&buffer[..received.len]), received.fds.into_iter().next()) {
+            (Some(Ok(pid)), Some(pidfd)) => {
+                return Some(Ok(NewProcess { pid, pidfd: pidfd.into() }));
+            }
+            (Some(Err(errno)), None) => return Some(Err(io::Error::from_raw_os_error(errno))),
+            // The hello of a server that was not awaited.
+            _ => {}
+        }
     }
 }
 
 /// The process at the other end of `socket`, which a server that died has made; `None` where there is none.
 ///
 /// A process says hello before it begins its task. Where that never comes, the other end is closed, so no task has begun.
-fn adopt(socket: &SeqpacketSocket) -> Result<Option<NewProcess>, SpawnError> {
+fn adopt(socket: &SeqpacketSocket) -> io::Result<Option<NewProcess>> {
     let mut buffer = BUFFER;
-    let message =
-        protocol::recv(socket, &mut buffer, Deadline::never()).map_err(mp_os::Error::from)?;
-    let Some(message) = message else { return Ok(None) };
+    let Ok(Some(message)) = protocol::recv(socket, &mut buffer, Deadline::never()) else {
+        return Ok(None);
+    };
     match protocol::parse_answer(&message.body) {
-        Some(Answer::Hello(pid)) => sys::adopt(pid).map(Some).map_err(SpawnError::start),
-        _ => Err(frame::malformed().into()),
+        Some(Answer::Hello(pid)) => sys::adopt(pid).map(Some),
+        _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }

@@ -61,7 +61,8 @@
 //!
 //! At first use this crate starts a thread (`mp-keeper`) and, for the default method, a process (`mp-forkserver`), which live as long as
 //! this process. The thread is needed because the kernel ties a child to the *thread* that started it. The process is a copy of this
-//! executable that has not come to `main`; it has one thread, does nothing but copy itself, and is replaced if it is killed.
+//! executable that has not come to `main`; it has one thread, does nothing but copy itself, and is replaced if it is killed. It makes one
+//! copy ahead (`mp-spare`), which the next start gives its task: so a start costs about what a bare `fork(2)` does.
 //!
 //! # When a process is killed
 //!
@@ -73,7 +74,8 @@
 //! | a child, for want of memory | the same, and says so | `out_of_memory` |
 //! | a child after its result is sent | the result arrives | `a_result_outlives_a_death_after_it` |
 //! | the parent | all its descendants are killed within a moment, by the kernel: `PR_SET_PDEATHSIG`, and the end of a socket as a second net | `a_killed_parent_takes_all_descendants_along`, `the_second_net_holds_alone` |
-//! | the fork server | children are not concerned; the next start replaces it; a start that was under way is found or repeated, never done twice | `a_dead_server_is_replaced`, `a_server_killed_at_any_time` |
+//! | the fork server | children are not concerned; the next start replaces it; a start that was under way is found or repeated, never done twice | `a_dead_server_is_replaced`, `a_server_or_spare_killed_at_any_time` |
+//! | the copy made ahead | the next start has another made | `a_dead_spare_process_is_replaced` |
 //! | the peer of a [`Connection`] | what it sent arrives, then [`RecvError::Closed`]; every wait ends | `a_killed_peer_ends_every_wait` |
 //!
 //! This crate installs no `SIGCHLD` handler and never waits for any child but its own. Where the program ignores `SIGCHLD` or reaps

@@ -5,6 +5,7 @@
 mod sys;
 
 use std::{
+    io,
     os::fd::{AsFd, OwnedFd},
     thread,
 };
@@ -24,9 +25,9 @@ pub(crate) fn serve(control: SeqpacketSocket, parent: Pid) -> ! {
     block_signals();
     entry::rehearse();
     let registration = Registration::of_this_thread();
-    while let Some(job) = next_job(&control) {
+    while let Some(door) = next_socket(&control) {
         let made = match sys::sibling(&registration) {
-            Ok(Side::Child { tid_is_right }) => work(control, job, parent, tid_is_right),
+            Ok(Side::Child { tid_is_right }) => work(control, door, parent, tid_is_right),
             Ok(Side::Parent(process)) => Ok(process),
             Err(error) => Err(error.raw_os_error().unwrap_or(libc::EINVAL)),
         };
@@ -37,15 +38,16 @@ pub(crate) fn serve(control: SeqpacketSocket, parent: Pid) -> ! {
     exit_now(0)
 }
 
-/// The socket of the process that is to be made next; `None` when the parent is gone.
+/// The socket that comes next: on the server's, the door of a process that is to be made, and on that its own. `None` when
+/// the parent is gone.
 ///
 /// What a request allocates is free again before the copy is made: memory that both change costs both a page.
-fn next_job(control: &SeqpacketSocket) -> Option<OwnedFd> {
+fn next_socket(on: &SeqpacketSocket) -> Option<OwnedFd> {
     let mut request = [0; 8];
     loop {
-        let received = control.recv_with_fds(&mut request).ok()??;
-        if let Some(job) = received.fds.into_iter().next() {
-            return Some(job);
+        let received = on.recv_with_fds(&mut request).ok()??;
+        if let Some(socket) = received.fds.into_iter().next() {
+            return Some(socket);
         }
     }
 }
@@ -59,13 +61,12 @@ fn reply(control: &SeqpacketSocket, made: Result<NewProcess, i32>) -> mp_os::Res
     }
 }
 
-/// In the copy: does what `job`, its own socket, asks for.
-fn work(control: SeqpacketSocket, job: OwnedFd, parent: Pid, tid_is_right: bool) -> ! {
+/// In the copy: does what the socket asks for that comes through `door`.
+fn work(control: SeqpacketSocket, door: OwnedFd, parent: Pid, tid_is_right: bool) -> ! {
     entry::become_copy();
     // The parent may have died since it asked; from here on the kernel tells.
-    let Ok(socket) = sys::settle(control.into(), job, parent).map(SeqpacketSocket::from) else {
-        exit_now(1)
-    };
+    let Ok(socket) = enter(control, door, parent) else { exit_now(1) };
+    let Some(socket) = socket else { exit_now(0) };
     if tid_is_right {
         entry::begin(socket, parent)
     }
@@ -75,4 +76,17 @@ fn work(control: SeqpacketSocket, job: OwnedFd, parent: Pid, tid_is_right: bool)
         Ok(Ok(never)) => never,
         _ => exit_now(1),
     }
+}
+
+/// The copy's own socket, at the place of `control`, so that nothing of the server's stays open; `None` where the parent
+/// does not need the copy.
+fn enter(
+    control: SeqpacketSocket,
+    door: OwnedFd,
+    parent: Pid,
+) -> io::Result<Option<SeqpacketSocket>> {
+    sys::settle(parent)?;
+    let door = SeqpacketSocket::from(sys::replace(control.into(), door)?);
+    let Some(socket) = next_socket(&door) else { return Ok(None) };
+    Ok(Some(sys::replace(door.into(), socket)?.into()))
 }

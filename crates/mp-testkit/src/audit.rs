@@ -94,9 +94,16 @@ fn has_mark(name: &str, mark: &str) -> bool {
     !mark.is_empty() && name.split('-').any(|part| part == mark)
 }
 
-/// Things by kind and key; the value is their description.
+/// Things by kind and key.
 #[derive(Debug, Default)]
-struct Snapshot(BTreeMap<(Kind, String), String>);
+struct Snapshot(BTreeMap<(Kind, String), Thing>);
+
+#[derive(Debug)]
+struct Thing {
+    description: String,
+    /// Another thing of the same kind and part may take its place: the spare process of a server, say, and the socket to it.
+    part: String,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
@@ -107,6 +114,12 @@ enum Kind {
     SharedMemoryFile,
     MessageQueue,
     SystemV,
+}
+
+/// Between two snapshots.
+struct Changes<'a> {
+    new: Vec<(&'a (Kind, String), &'a Thing)>,
+    gone: Vec<(&'a (Kind, String), &'a Thing)>,
 }
 
 impl Snapshot {
@@ -123,25 +136,44 @@ impl Snapshot {
         snapshot
     }
 
+    /// Something whose place nothing else can take.
     fn add(&mut self, kind: Kind, key: impl ToString, description: String) {
-        self.0.insert((kind, key.to_string()), description);
+        let key = key.to_string();
+        self.add_part(kind, &key, key.clone(), description);
+    }
+
+    fn add_part(&mut self, kind: Kind, key: impl ToString, part: String, description: String) {
+        self.0.insert((kind, key.to_string()), Thing { description, part });
+    }
+
+    /// The keys and things that are not in `other`.
+    fn missing_in(&self, other: &Self) -> Vec<(&(Kind, String), &Thing)> {
+        self.0.iter().filter(|(key, _)| !other.0.contains_key(key)).collect()
+    }
+
+    /// What is new and what is gone, without what took the place of something.
+    fn changes_since<'a>(&'a self, baseline: &'a Self) -> Changes<'a> {
+        let (mut new, mut gone) = (self.missing_in(baseline), baseline.missing_in(self));
+        new.retain(|((kind, _), thing)| {
+            let predecessor =
+                gone.iter().position(|(key, old)| key.0 == *kind && old.part == thing.part);
+            predecessor.map(|at| gone.swap_remove(at)).is_none()
+        });
+        Changes { new, gone }
     }
 
     fn beyond(&self, baseline: &Self) -> Vec<String> {
-        let new = self.0.iter().filter(|(thing, _)| !baseline.0.contains_key(thing));
-        let gone = baseline
-            .0
-            .iter()
-            .filter(|(thing, _)| thing.0 == Kind::Descriptor && !self.0.contains_key(thing))
-            .map(|(_, description)| {
-                format!("a descriptor of somebody else was closed: {description}")
+        let Changes { new, gone } = self.changes_since(baseline);
+        let gone =
+            gone.into_iter().filter(|(key, _)| key.0 == Kind::Descriptor).map(|(_, thing)| {
+                format!("a descriptor of somebody else was closed: {}", thing.description)
             });
-        new.map(|(_, description)| description.clone()).chain(gone).collect()
+        new.into_iter().map(|(_, thing)| thing.description.clone()).chain(gone).collect()
     }
 
     /// Removes what would outlive the process; the other things end with it.
     fn remove_beyond(&self, baseline: &Self) {
-        for (kind, key) in self.0.keys().filter(|thing| !baseline.0.contains_key(thing)) {
+        for ((kind, key), _) in self.changes_since(baseline).new {
             match kind {
                 Kind::Child => key.parse().iter().for_each(|&pid| sys::kill(pid)),
                 Kind::SharedMemoryFile => drop(fs::remove_file(format!("/dev/shm/{key}"))),
@@ -158,7 +190,8 @@ impl Snapshot {
     /// Orphans included: the process adopts them.
     fn add_children(&mut self) {
         for child in proc::children(process::id()) {
-            self.add(Kind::Child, child.pid, child.to_string());
+            let part = format!("{} {}", child.name, child.is_zombie());
+            self.add_part(Kind::Child, child.pid, part, child.to_string());
         }
     }
 
@@ -176,10 +209,13 @@ impl Snapshot {
         for fd in proc::numbers("/proc/self/fd") {
             // The descriptor of the directory that is being listed is gone by now.
             if let Ok(target) = fs::read_link(format!("/proc/self/fd/{fd}")) {
-                let target = target.display();
-                self.add(
+                let target = target.display().to_string();
+                // A socket is `socket:[INODE]`.
+                let part = target.split(":[").next().unwrap_or_default().to_owned();
+                self.add_part(
                     Kind::Descriptor,
                     format!("{fd} {target}"),
+                    part,
                     format!("descriptor {fd} of {target}"),
                 );
             }

@@ -23,7 +23,7 @@
 //! | item | what it is for |
 //! |---|---|
 //! | [`isolated`], [`isolated_for`] | the body of a `#[test]`: its own process, leak audit, watchdog |
-//! | [`accept_existing`] | what exists now (a process-wide server, say) is no leak |
+//! | [`accept_existing`], [`accept_children`] | what exists now (a process-wide server, say) is no leak |
 //! | [`expect_orphans`] | play `init` for children of a parent that the test kills |
 //! | [`fork_child`], [`exec_child`], [`Child`] | a second process, with this one's memory or with a fresh one |
 //! | [`holder`] | a second process that has something alone, until it is killed |
@@ -66,7 +66,7 @@ pub use crate::{
     child::{Child, exec_child, fork_child, holder, wait_for_kill},
     flags::flags,
     gate::Gate,
-    isolated::{accept_existing, isolated, isolated_for},
+    isolated::{accept_children, accept_existing, isolated, isolated_for},
     limits::{assert_explained, has_own_ipc},
     names::{as_ordinary_user, is_root, skip, skip_without_pidfds, unique_key, unique_name},
     python::{python, python_with_ipc},

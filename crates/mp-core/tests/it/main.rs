@@ -31,7 +31,7 @@ const LONG: Duration = Duration::from_secs(30);
 /// Starts what stays for the life of a process, the fork server and the thread that watches children: no leaks.
 fn warm_up() {
     Process::spawn(|()| (), ()).unwrap().join().unwrap();
-    mp_testkit::accept_existing();
+    mp_testkit::accept_children(&["mp-forkserver", "mp-spare"]);
 }
 
 /// Wakes a parked thread.

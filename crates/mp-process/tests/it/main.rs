@@ -27,23 +27,25 @@ fn each_method(test: impl Fn(&Builder)) {
     }
 }
 
+/// What the fork server and the process that it makes ahead are called.
+const SERVER: [&str; 2] = ["mp-forkserver", "mp-spare"];
+
 /// Starts what the crate keeps for the rest of the process.
 fn warm_up() {
     assert_eq!(mp_process::spawn(|n: u8| n, 7).unwrap().join().unwrap(), 7);
-    mp_testkit::accept_existing();
+    mp_testkit::accept_children(&SERVER);
 }
 
-/// Waits until only the fork server is left of this process's children, the orphans that it has adopted included.
+/// Waits until only the fork server and its spare process are left of this process's children, the orphans that it has
+/// adopted included.
 fn reap_orphans() {
-    lifetime::eventually("only the server is left", || {
-        for (pid, comm) in lifetime::children() {
-            if comm != "mp-forkserver" || lifetime::children().len() > 1 {
-                let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
-                // It may run still.
-                let _ = nix::sys::wait::waitpid(pid, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
-            }
+    lifetime::eventually("only the server and its spare are left", || {
+        for (pid, _) in lifetime::children() {
+            let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
+            // It may run still.
+            let _ = nix::sys::wait::waitpid(pid, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
         }
-        lifetime::children().len() == 1
+        lifetime::only_the_server()
     });
 }
 
