@@ -1,4 +1,4 @@
-use std::{error, fmt, io, sync::Arc};
+use std::{error, fmt, io, sync::Arc, time::Duration};
 
 use mp_process::{EncodeError, Panic, ProcessError, RecvError, SendError, SpawnError};
 
@@ -107,7 +107,9 @@ pub enum TaskError {
     Unencodable(Arc<str>),
     /// Its argument or result cannot be deserialized.
     Undecodable(Arc<str>),
-    /// It was taken back before it began.
+    /// It ran longer than it may, which is this, and its worker was killed.
+    TimedOut(Duration),
+    /// It was taken back before it ended.
     Cancelled,
     /// The pool ended before it did.
     Stopped(PoolStopped),
@@ -122,7 +124,8 @@ impl fmt::Display for TaskError {
             Self::WorkerDied(cause) => write!(f, "the worker died of the task: {cause}"),
             Self::Unencodable(error) => write!(f, "a value of the task cannot travel: {error}"),
             Self::Undecodable(error) => write!(f, "a value of the task did not arrive: {error}"),
-            Self::Cancelled => f.write_str("the task was cancelled before it began"),
+            Self::TimedOut(limit) => write!(f, "the task ran for longer than {limit:?}"),
+            Self::Cancelled => f.write_str("the task was cancelled"),
             Self::Stopped(why) => write!(f, "the task has no result: {why}"),
             Self::Failed(error) => write!(f, "the task could not go on: {error}"),
         }

@@ -56,13 +56,16 @@ mod error;
 mod pool;
 mod process;
 mod queue;
+pub mod worker;
 
 pub use mp_os::transfer::Fd;
 pub use mp_process::{Panic, ProcessError, Signal, SpawnError, StartMethod};
 
 pub use crate::{
     error::{Error, PoolStopped, Result, TaskError},
-    pool::{GetTimeoutError, Outcomes, Pool, PoolBuilder, Task},
+    pool::{
+        GetTimeoutError, JobBuilder, Outcomes, Pool, PoolBuilder, PoolStats, Task, WorkerStats,
+    },
     process::{JoinError, Process, ProcessBuilder},
     queue::{GetError, PutError, Queue},
 };

@@ -1,12 +1,16 @@
 //! Tasks as data: what the pool hands to a worker, and where the outcomes go.
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use mp_os::transfer::{self, Fd};
 use mp_process::{EncodeError, TaskKey, encode};
 use serde::{Deserialize, Serialize};
 
-use super::frame::{self, Kind};
+use super::{
+    frame::{self, Kind},
+    job::Options,
+    journal::Watch,
+};
 use crate::TaskError;
 
 /// An encoded value with the descriptors of the handles in it.
@@ -27,6 +31,12 @@ impl Blob {
     /// The descriptors alone, of handles whose bytes travel elsewhere.
     fn of_fds(fds: Vec<OwnedFd>) -> Self {
         Self { bytes: Vec::new(), fds: fds.into_iter().map(Fd::new).collect() }
+    }
+
+    /// A copy, with duplicates of the descriptors.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        let duplicates = self.fds.iter().map(|fd| fd.try_clone().map(Fd::new));
+        Ok(Self { bytes: self.bytes.clone(), fds: duplicates.collect::<io::Result<_>>()? })
     }
 
     /// Runs `read` on the bytes, in which handles take their descriptors.
@@ -55,6 +65,9 @@ pub(super) trait Job: Send + Sync {
     /// Learns how long a worker took for `count` tasks.
     fn timed(&self, nanos: u64, count: u32);
 
+    /// Says that nobody wants the results any more.
+    fn abandon(&self);
+
     /// Whether nobody wants the results any more, so that tasks that have not begun need not.
     fn is_abandoned(&self) -> bool;
 }
@@ -70,14 +83,38 @@ pub(super) struct Batch {
     pub(super) args: Vec<u8>,
     /// The descriptors of the handles in the last task's argument; the others have none.
     pub(super) handles: Option<Arc<Blob>>,
-    /// How many workers have died of the first task.
+    /// How many workers have died of the first task, and how many may before it fails.
     pub(super) deaths: u32,
+    pub(super) retries: u32,
+    /// How long each task may run.
+    pub(super) limit: Option<Duration>,
+    pub(super) watch: Watch,
 }
 
 impl Batch {
     /// An empty batch of `job` whose first task will have the index `first`.
-    pub(super) fn new(job: Arc<dyn Job>, function: Arc<Function>, first: u64) -> Self {
-        Self { job, function, first, count: 0, args: Vec::new(), handles: None, deaths: 0 }
+    pub(super) fn new(
+        job: Arc<dyn Job>,
+        function: Arc<Function>,
+        first: u64,
+        options: Options,
+    ) -> Self {
+        let Options { retries, timeout: limit, .. } = options;
+        let watch = limit.map_or(Watch::Not, |_| Watch::Timed);
+        let (count, args, handles, deaths) = (0, Vec::new(), None, 0);
+        Self { job, function, first, count, args, handles, deaths, retries, limit, watch }
+    }
+
+    /// Lets its running tasks be cancelled.
+    pub(super) fn guard(&mut self) {
+        if self.watch == Watch::Not {
+            self.watch = Watch::Guarded;
+        }
+    }
+
+    /// Whether it is of the job at this address.
+    pub(super) fn is_of(&self, job: *const ()) -> bool {
+        Arc::as_ptr(&self.job).cast() == job
     }
 
     /// Appends tasks for as long as `next` gives arguments and `wants` more, by the count and bytes so far.
@@ -118,18 +155,21 @@ impl Batch {
         Some(self)
     }
 
-    /// The first task alone, and the others: the second try of a task that killed a worker takes nobody with it.
-    pub(super) fn split_first(self) -> (Self, Option<Self>) {
+    /// The first `count` tasks, at least one, and the others.
+    pub(super) fn split(self, count: u32) -> (Self, Option<Self>) {
+        if count >= self.count {
+            return (self, None);
+        }
         let first = Self {
             job: Arc::clone(&self.job),
             function: Arc::clone(&self.function),
-            first: self.first,
-            count: 1,
-            args: self.args[..self.args_len(1)].to_vec(),
-            handles: self.handles.clone().filter(|_| self.count == 1),
-            deaths: self.deaths,
+            count,
+            args: self.args[..self.args_len(count)].to_vec(),
+            // They are those of the last task.
+            handles: None,
+            ..self
         };
-        (first, self.after(1))
+        (first, self.after(count))
     }
 
     /// The length of the first `count` framed arguments in bytes.

@@ -1,18 +1,19 @@
 use std::{
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroU64},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
 use mp_os::Deadline;
-use mp_process::{Builder, StartMethod, TaskKey};
+use mp_process::{Builder, StartMethod};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    batch::Blob,
+    job::Options,
     local::{self, Local},
     pool::Pool,
-    slot::Initializer,
+    serial,
+    slot::Hook,
 };
 use crate::{Error, Result};
 
@@ -39,10 +40,17 @@ pub struct PoolBuilder {
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) workers: usize,
-    pub(super) retries: u32,
-    pub(super) chunk_size: Option<NonZeroU32>,
+    pub(super) options: Options,
     pub(super) drop_grace: Duration,
-    pub(super) initializer: Option<Initializer>,
+    pub(super) initializer: Option<Hook>,
+    pub(super) exit_hook: Option<Hook>,
+    pub(super) max_tasks: Option<NonZeroU64>,
+    /// In bytes.
+    pub(super) max_memory: Option<NonZeroU64>,
+    pub(super) idle_timeout: Option<Duration>,
+    /// How many deaths of workers in how long are too many.
+    pub(super) restarts: Option<(u32, Duration)>,
+    pub(super) is_serial: bool,
     name: String,
     start_method: StartMethod,
 }
@@ -60,10 +68,15 @@ impl PoolBuilder {
     pub(super) fn new() -> Self {
         let settings = Settings {
             workers: std::thread::available_parallelism().map_or(1, Into::into),
-            retries: 0,
-            chunk_size: None,
+            options: Options::default(),
             drop_grace: Duration::from_secs(1),
             initializer: None,
+            exit_hook: None,
+            max_tasks: None,
+            max_memory: None,
+            idle_timeout: None,
+            restarts: None,
+            is_serial: false,
             name: format!("Pool-{}", POOLS.fetch_add(1, Relaxed)),
             start_method: StartMethod::default(),
         };
@@ -80,7 +93,7 @@ impl PoolBuilder {
     ///
     /// A panic is an outcome, not a death: it is never retried.
     pub fn retries(mut self, retries: u32) -> Self {
-        self.settings.retries = retries;
+        self.settings.options.retries = retries;
         self
     }
 
@@ -88,7 +101,60 @@ impl PoolBuilder {
     ///
     /// Zero means the default.
     pub fn chunk_size(mut self, tasks: u32) -> Self {
-        self.settings.chunk_size = NonZeroU32::new(tasks);
+        self.settings.options.chunk_size = NonZeroU32::new(tasks);
+        self
+    }
+
+    /// How long a task may run; by default for ever.
+    ///
+    /// Then its worker is killed, as no other end is certain, the task fails with
+    /// [`TaskError::TimedOut`](crate::TaskError::TimedOut), and the worker is replaced. It is not retried. All other tasks
+    /// are run, those that were queued behind it too. The time begins with the task and not while it is queued.
+    pub fn task_timeout(mut self, limit: Duration) -> Self {
+        self.settings.options.timeout = Some(limit);
+        self
+    }
+
+    /// How many tasks a worker runs before it is replaced by a new one; by default, and where it is zero, any number.
+    #[doc(alias = "maxtasksperchild")]
+    pub fn max_tasks_per_child(mut self, tasks: u64) -> Self {
+        self.settings.max_tasks = NonZeroU64::new(tasks);
+        self
+    }
+
+    /// How many bytes of memory (`VmRSS`) a worker may have after a task before it is replaced by a new one; by default,
+    /// and where it is zero, any number.
+    ///
+    /// It is looked at after messages of tasks, every millisecond at most.
+    pub fn max_memory_per_child(mut self, bytes: u64) -> Self {
+        self.settings.max_memory = NonZeroU64::new(bytes);
+        self
+    }
+
+    /// How long the pool may have nothing to do before its workers end; the next task starts them again. By default they stay.
+    pub fn idle_timeout(mut self, idle: Duration) -> Self {
+        self.settings.idle_timeout = Some(idle);
+        self
+    }
+
+    /// The pool breaks down ([`PoolStopped::Broken`](crate::PoolStopped::Broken)) when more than `restarts` workers have
+    /// died within `period`; workers that ended because the pool wanted it do not count.
+    ///
+    /// By default any number may die of tasks. In any case five workers that die one after the other before they have
+    /// done anything are too many.
+    #[doc(alias = "intensity")]
+    pub fn max_restarts(mut self, restarts: u32, period: Duration) -> Self {
+        self.settings.restarts = Some((restarts, period));
+        self
+    }
+
+    /// For debugging: no workers, tasks run in the calling thread, in the moment when they are given to the pool.
+    ///
+    /// Arguments and results are serialized all the same. There is nothing that could be killed: a task that exits ends
+    /// this process, and time limits are not kept.
+    #[doc(alias = "n_jobs")]
+    pub fn serial(mut self) -> Self {
+        self.settings.is_serial = true;
         self
     }
 
@@ -119,8 +185,22 @@ impl PoolBuilder {
     where
         A: Serialize + DeserializeOwned + 'static,
     {
-        let key = TaskKey::of(function)?;
-        self.settings.initializer = Some(Initializer { key, args: Blob::of(&args)? });
+        self.settings.initializer = Some(Hook::new(function, &args)?);
+        Ok(self)
+    }
+
+    /// What each worker runs after its last task, unless it is killed or dies.
+    ///
+    /// Where it panics, [`Pool::join`] tells.
+    ///
+    /// # Errors
+    ///
+    /// Where `function` is not of this executable, or `args` cannot be serialized.
+    pub fn exit_hook<A>(mut self, function: fn(A), args: A) -> Result<Self>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+    {
+        self.settings.exit_hook = Some(Hook::new(function, &args)?);
         Ok(self)
     }
 
@@ -138,6 +218,10 @@ impl PoolBuilder {
         }
         let has_initializer = self.settings.initializer.is_some();
         let local = Local::new(self.settings)?;
+        if local.settings.is_serial {
+            serial::begin(&local)?;
+            return Ok(Pool { local, supervisor: None });
+        }
         local.populate()?;
         let supervisor = local::supervise(&local)?;
         let pool = Pool { local, supervisor: Some(supervisor) };

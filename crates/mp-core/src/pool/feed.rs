@@ -8,6 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     batch::{Batch, Function, Job},
     inbox::{Inbox, Sink},
+    job::Options,
     local::Local,
     slot::ahead,
 };
@@ -37,6 +38,7 @@ where
     S: Sink<R> + 'static,
 {
     pub(super) local: Arc<Local>,
+    options: Options,
     pub(super) inbox: Arc<Inbox<R, S>>,
     function: Arc<Function>,
     /// Whether the workers must be told to forget the function.
@@ -58,12 +60,14 @@ where
 {
     pub(super) fn new(
         local: &Arc<Local>,
+        options: Options,
         inbox: Inbox<R, S>,
         (function, is_private): (Arc<Function>, bool),
         items: I,
     ) -> Self {
         Self {
             local: Arc::clone(local),
+            options,
             inbox: Arc::new(inbox),
             function,
             is_private,
@@ -78,8 +82,8 @@ where
     pub(super) fn feed(&mut self, taken: u64) -> Result<()> {
         while !self.is_exhausted && self.is_in_window(taken) && self.local.has_room() {
             let job = Arc::clone(&self.inbox) as _;
-            let mut batch = Batch::new(job, Arc::clone(&self.function), self.given);
-            self.batch_len = self.next_len();
+            let mut batch = Batch::new(job, Arc::clone(&self.function), self.given, self.options);
+            self.batch_len = self.next_len(taken);
             let is_exhausted = &mut self.is_exhausted;
             let items = &mut self.items;
             let next = || {
@@ -120,23 +124,31 @@ where
     }
 
     /// How many tasks the next batch has.
-    fn next_len(&self) -> u64 {
-        if let Some(fixed) = self.local.settings.chunk_size {
-            return u64::from(fixed.get());
+    fn next_len(&self, taken: u64) -> u64 {
+        let most = self.options.max_in_flight.map_or(u64::MAX, |most| {
+            most.get().saturating_sub(self.given.saturating_sub(taken)).max(1)
+        });
+        if let Some(fixed) = self.options.chunk_size {
+            return most.min(u64::from(fixed.get()));
         }
         let Some(timely) = BATCH_NANOS.checked_div(self.inbox.task_nanos()) else { return 1 };
-        let workers = self.local.settings.workers as u64;
+        let workers = self.local.size() as u64;
         let left = self.items.size_hint().1.map_or(u64::MAX, |left| left as u64);
         let share = left.div_ceil(workers.saturating_mul(SHARE));
-        timely.min(self.batch_len.saturating_mul(GROWTH)).min(share).clamp(1, BATCH_MAX)
+        timely.min(self.batch_len.saturating_mul(GROWTH)).min(share).min(most).clamp(1, BATCH_MAX)
     }
 
     /// Whether so few tasks are ahead of `taken` that another batch may be: twice what the workers should have. It bounds
     /// the memory of outcomes that nobody takes; [`UNBOUNDED`] says that they are taken as they come.
     fn is_in_window(&self, taken: u64) -> bool {
+        if taken != UNBOUNDED
+            && let Some(most) = self.options.max_in_flight
+        {
+            return self.given.saturating_sub(taken) < most.get();
+        }
         let batch_len = self.batch_len.max(1);
         let batches = 2 * ahead(batch_len.saturating_mul(self.inbox.task_nanos())) as u64;
-        let workers = self.local.settings.workers as u64;
+        let workers = self.local.size() as u64;
         self.given.saturating_sub(taken) < workers.saturating_mul(batches).saturating_mul(batch_len)
     }
 }
@@ -147,7 +159,10 @@ where
     S: Sink<R> + 'static,
 {
     fn drop(&mut self) {
-        self.inbox.abandon();
+        Job::abandon(&*self.inbox);
+        if self.inbox.due() < self.given {
+            self.local.take_back(Arc::as_ptr(&self.inbox).cast());
+        }
         if self.is_private {
             self.local.forget(&self.function);
         }

@@ -96,11 +96,6 @@ impl<R: DeserializeOwned + Send, S: Sink<R>> Inbox<R, S> {
         self.task_nanos.load(Relaxed)
     }
 
-    /// Nobody wants the outcomes any more.
-    pub(super) fn abandon(&self) {
-        self.is_abandoned.store(true, Relaxed);
-    }
-
     fn take_in(&self, first: u64, count: u32, outcomes: impl Iterator<Item = Outcome<R>>) {
         let mut content = self.content.lock();
         if content.order == Order::OfEnds || content.due == first {
@@ -157,6 +152,10 @@ impl<R: DeserializeOwned + Send, S: Sink<R>> Job for Inbox<R, S> {
             average => average.midpoint(newest),
         };
         self.task_nanos.store(average, Relaxed);
+    }
+
+    fn abandon(&self) {
+        self.is_abandoned.store(true, Relaxed);
     }
 
     fn is_abandoned(&self) -> bool {

@@ -4,13 +4,20 @@
 //! takes with it the one task that it was running: results before it are read from here, tasks after it have not begun.
 //! Only the worker writes, and the parent reads once the worker is dead, so no lock is needed, and the death of the
 //! writer, seen through its pidfd, comes after all of its stores.
+//!
+//! One word both of them write: where a batch is [watched](Watch), the parent may condemn its running task, because it was
+//! cancelled or takes too long. Worker and parent change the word by compare-and-exchange, so a task is either finished or
+//! condemned, and a worker whose task is condemned begins no other: the kill that follows hits nobody else.
 
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Release},
+use std::{
+    sync::atomic::{
+        AtomicU64,
+        Ordering::{AcqRel, Acquire, Relaxed, Release},
+    },
+    time::Duration,
 };
 
-use mp_os::{Error, Result};
+use mp_os::{Deadline, Error, Result};
 use mp_shm::Segment;
 use serde::{Deserialize, Serialize};
 
@@ -21,11 +28,32 @@ const RESULTS_LEN: usize = 64 << 10;
 const ORIGIN: usize = 0;
 /// `count << 32 | bytes`: how many results are saved, and their length. The commit word.
 const SAVED: usize = 8;
-/// The index in the batch of the running task, plus one; zero while none runs.
+/// The two flags below, the lower 30 bits of the batch's number, and in the lower half the index in the batch of the
+/// running task, plus one; zero while none runs.
 const RUNNING: usize = 16;
 /// One once the worker is ready for tasks.
 const READY: usize = 24;
+/// When the running task began, in nanoseconds of the monotonic clock; kept where [`Watch::Timed`].
+const STARTED: usize = 32;
 const RESULTS: usize = 64;
+
+/// In `RUNNING`: the task has finished, and its result is on its way. Kept where batches are watched.
+const FINISHED: u64 = 1 << 62;
+/// In `RUNNING`: the parent has condemned the task, or whichever would be the next.
+const CONDEMNED: u64 = 1 << 63;
+/// The bits of a batch's number that are kept in `RUNNING`.
+const NUMBER: u32 = (1 << 30) - 1;
+
+/// What the parent may do to the running tasks of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// Nothing: two plain stores a task.
+    Not,
+    /// Condemn them.
+    Guarded,
+    /// Condemn them by the time they have taken.
+    Timed,
+}
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Journal(Segment);
@@ -65,6 +93,9 @@ impl Journal {
             origin: self.word(ORIGIN)?,
             saved: self.word(SAVED)?,
             running: self.word(RUNNING)?,
+            started: self.word(STARTED)?,
+            watch: Watch::Not,
+            batch: 0,
             count: 0,
             bytes: 0,
         })
@@ -77,6 +108,38 @@ impl Journal {
 
     pub(super) fn is_ready(&self) -> bool {
         self.load(READY) == 1
+    }
+
+    /// Condemns the task of `batch` that the worker runs or is about to begin: false where it has finished it.
+    ///
+    /// To be called for a watched batch that the worker has taken and not sent all results of; followed by a kill.
+    pub(super) fn condemn(&self, batch: u32) -> bool {
+        let condemn = |word: u64| {
+            let is_its =
+                word == 0 || word & FINISHED == 0 && halves(word).0 & NUMBER == batch & NUMBER;
+            is_its.then_some(word | CONDEMNED)
+        };
+        self.word(RUNNING).is_ok_and(|word| word.fetch_update(AcqRel, Acquire, condemn).is_ok())
+    }
+
+    /// Condemns the running task of `batch` if it has taken `limit`: `None` once that is done, otherwise how long it has left.
+    ///
+    /// To be called for a [timed](Watch::Timed) batch; followed by a kill where it condemns.
+    pub(super) fn condemn_after(&self, batch: u32, limit: Duration) -> Option<Duration> {
+        let Ok(word) = self.word(RUNNING) else { return Some(limit) };
+        let running = word.load(Acquire);
+        let is_its = halves(running).0 == batch & NUMBER;
+        if running == 0 || !is_its {
+            return Some(limit);
+        }
+        // Stored before the word: of this task or of a later one, so that nothing is ever taken for older than it is.
+        let started = Duration::from_nanos(self.load(STARTED));
+        let left = limit.saturating_sub(monotonic_now().saturating_sub(started));
+        if !left.is_zero() {
+            return Some(left);
+        }
+        let condemned = word.compare_exchange(running, running | CONDEMNED, AcqRel, Relaxed);
+        condemned.is_err().then_some(limit)
     }
 
     /// What the worker, which must be dead, had done.
@@ -100,6 +163,10 @@ pub(super) struct Writer<'a> {
     origin: &'a AtomicU64,
     saved: &'a AtomicU64,
     running: &'a AtomicU64,
+    started: &'a AtomicU64,
+    watch: Watch,
+    /// The lower bits of its number, where `RUNNING` has them.
+    batch: u64,
     /// What is saved since [`start`](Self::start): the worker's own copy.
     count: u32,
     bytes: u32,
@@ -114,14 +181,40 @@ impl Writer<'_> {
         self.saved.store(0, Release);
         self.origin.store(whole(batch, first), Release);
         (self.count, self.bytes) = (0, 0);
+        self.batch = whole(batch & NUMBER, 0);
     }
 
-    /// The task at `index` begins.
-    pub(super) fn begin(&self, index: u32) {
-        self.running.store(u64::from(index) + 1, Release);
+    /// What the parent may do to the tasks that follow.
+    pub(super) fn watch(&mut self, watch: Watch) {
+        self.watch = watch;
+    }
+
+    /// The task at `index` begins: false where it is condemned already.
+    #[inline]
+    pub(super) fn begin(&self, index: u32) -> bool {
+        let running = self.batch | (u64::from(index) + 1);
+        if self.watch == Watch::Timed {
+            self.started.store(monotonic_now().as_nanos() as u64, Relaxed);
+        }
+        if self.watch == Watch::Not {
+            self.running.store(running, Release);
+            return true;
+        }
+        let before = self.running.load(Relaxed);
+        before & CONDEMNED == 0
+            && self.running.compare_exchange(before, running, AcqRel, Relaxed).is_ok()
+    }
+
+    /// The task at `index` has ended: false where it was condemned before.
+    #[inline]
+    pub(super) fn finish(&self, index: u32) -> bool {
+        let running = self.batch | (u64::from(index) + 1);
+        self.watch == Watch::Not
+            || self.running.compare_exchange(running, running | FINISHED, AcqRel, Relaxed).is_ok()
     }
 
     /// The running task has ended with `result`, one frame: true once it is saved, false where there is no room.
+    #[inline]
     pub(super) fn save(&mut self, result: &[u8]) -> bool {
         let room = RESULTS_LEN - self.bytes as usize;
         let at = RESULTS + self.bytes as usize;
@@ -130,7 +223,9 @@ impl Writer<'_> {
             self.bytes += result.len() as u32;
             self.count += 1;
             self.saved.store(whole(self.count, self.bytes), Release);
-            self.end();
+            if self.watch == Watch::Not {
+                self.end();
+            }
         }
         fits
     }
@@ -139,6 +234,12 @@ impl Writer<'_> {
     pub(super) fn end(&self) {
         self.running.store(0, Release);
     }
+}
+
+/// The clock that worker and parent share.
+fn monotonic_now() -> Duration {
+    let now = Deadline::after(Duration::ZERO).to_monotonic();
+    now.map_or(Duration::ZERO, |now| Duration::new(now.tv_sec as u64, now.tv_nsec as u32))
 }
 
 fn whole(high: u32, low: u32) -> u64 {
@@ -159,9 +260,9 @@ mod tests {
         let journal = Journal::create().unwrap();
         let mut writer = journal.writer().unwrap();
         writer.start(7, 40);
-        writer.begin(40);
+        assert!(writer.begin(40));
         assert!(writer.save(b"forty"));
-        writer.begin(41);
+        assert!(writer.begin(41));
         let salvage = journal.salvage();
         assert_eq!((salvage.batch, salvage.first, salvage.count), (7, 40, 1));
         assert_eq!((&salvage.results[..], salvage.running), (&b"forty"[..], Some(41)));
@@ -171,6 +272,44 @@ mod tests {
         writer.end();
         let salvage = journal.salvage();
         assert_eq!((salvage.batch, salvage.count, salvage.running), (8, 0, None));
+    }
+
+    #[test]
+    fn a_task_is_finished_or_condemned() {
+        let journal = Journal::create().unwrap();
+        let mut writer = journal.writer().unwrap();
+        writer.watch(Watch::Guarded);
+        writer.start(1, 0);
+        assert!(writer.begin(0) && writer.finish(0));
+        assert!(!journal.condemn(1), "it has finished");
+        assert!(writer.save(b"one"));
+        assert!(!journal.condemn(1), "its result is not sent yet");
+        assert!(writer.begin(1));
+        assert!(!journal.condemn(2), "another one");
+        assert!(journal.condemn(1));
+        assert!(!writer.finish(1));
+        let salvage = journal.salvage();
+        assert_eq!((salvage.count, salvage.running), (1, Some(1)));
+
+        writer.end();
+        assert!(journal.condemn(2), "before it begins");
+        assert!(!writer.begin(0));
+        assert_eq!(journal.salvage().running, None);
+    }
+
+    #[test]
+    fn a_task_is_condemned_when_its_time_has_passed() {
+        let journal = Journal::create().unwrap();
+        let mut writer = journal.writer().unwrap();
+        writer.watch(Watch::Timed);
+        writer.start(3, 0);
+        let (short, long) = (Duration::from_nanos(1), Duration::from_secs(3_600));
+        assert_eq!(journal.condemn_after(3, short), Some(short), "nothing runs");
+        assert!(writer.begin(0));
+        assert!(journal.condemn_after(3, long).unwrap() < long);
+        assert_eq!(journal.condemn_after(4, short), Some(short), "another one");
+        assert_eq!(journal.condemn_after(3, short), None);
+        assert!(!writer.finish(0));
     }
 
     #[test]

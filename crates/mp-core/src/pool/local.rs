@@ -9,7 +9,6 @@
 
 use std::{
     cell::RefCell,
-    collections::VecDeque,
     mem,
     sync::{
         Arc, Weak,
@@ -19,25 +18,24 @@ use std::{
 };
 
 use mp_os::Deadline;
-use mp_process::{ProcessError, TaskKey};
+use mp_process::TaskKey;
 use parking_lot::{Condvar, Mutex};
 
 use super::{
     batch::{Batch, Blob, Function},
     bell::Bell,
     builder::Settings,
+    serial,
     slot::{Delivery, Slot},
     state::{Intake, Phase, State},
     supervisor,
-    wire::Failure,
 };
 use crate::{Error, PoolStopped, Result, TaskError};
 
-/// Workers that end before they were ready, one after the other, until the pool gives up.
-const FAILED_STARTS_MAX: u32 = 5;
-
 pub(super) struct Local {
     pub(super) settings: Settings,
+    /// The number of workers there should be.
+    size: AtomicUsize,
     /// Rung by workers when they have sent results, and by us when a job has changed in another thread.
     pub(super) bell: Bell,
     pub(super) state: Mutex<State>,
@@ -56,6 +54,7 @@ thread_local! {
 impl Local {
     pub(super) fn new(settings: Settings) -> Result<Arc<Self>> {
         Ok(Arc::new(Self {
+            size: AtomicUsize::new(settings.workers),
             settings,
             bell: Bell::create()?,
             state: Mutex::default(),
@@ -93,20 +92,65 @@ impl Local {
     pub(super) fn submit(&self, batch: Batch) -> Result<()> {
         let mut state = self.state.lock();
         state.check_open().map_err(Error::Stopped)?;
+        if self.settings.is_serial {
+            drop(state);
+            serial::run(batch);
+            return Ok(());
+        }
+        let has_limit = batch.limit.is_some();
         state.backlog.push_back(batch);
+        state.idle_since = None;
+        if mem::take(&mut state.is_dormant) {
+            state.has_vacancy = true;
+        }
         let mut failures = Vec::new();
-        state.hand_out(&mut failures);
-        self.call_supervisor(&mut state);
+        self.hand_out(&mut state, &mut failures);
+        if has_limit {
+            // The supervisor may be asleep for longer than the task may run.
+            self.wanted.notify_one();
+            self.bell.ring_all();
+        }
         drop(state);
         fail_all(failures);
         Ok(())
     }
 
-    /// Whether a worker would be given another batch right now, or it would be refused.
+    /// Gives what waits to workers that have room, and calls the supervisor where one is missing.
+    pub(super) fn hand_out(&self, state: &mut State, failures: &mut Vec<(Batch, TaskError)>) {
+        state.hand_out(failures);
+        self.call_supervisor(state);
+    }
+
+    /// Whether a worker would be given another batch right now, or would be started for it, or it would be refused.
     pub(super) fn has_room(&self) -> bool {
         let state = self.state.lock();
+        let mut open = state.slots.iter().filter(|slot| slot.is_open()).peekable();
         state.check_open().is_err()
-            || state.backlog.is_empty() && state.slots.iter().any(|slot| slot.room() > 0)
+            || state.backlog.is_empty()
+                && (open.peek().is_none() || open.any(|slot| slot.room() > 0))
+    }
+
+    /// The number of workers there should be.
+    pub(super) fn size(&self) -> usize {
+        self.size.load(Relaxed)
+    }
+
+    pub(super) fn resize(&self, workers: usize) -> Result<()> {
+        if workers == 0 {
+            return Err(
+                mp_os::Error::invalid_input("resize", "pool", "it would have no workers").into()
+            );
+        }
+        let mut state = self.state.lock();
+        self.size.store(workers, Relaxed);
+        state.has_vacancy = true;
+        state.shrink(workers);
+        let mut failures = Vec::new();
+        self.hand_out(&mut state, &mut failures);
+        drop(state);
+        fail_all(failures);
+        self.alert();
+        Ok(())
     }
 
     /// Waits until `done`, and keeps the pool going meanwhile: true once it is, false when `deadline` has passed first.
@@ -146,12 +190,15 @@ impl Local {
         let mut state = self.state.lock();
         state.collect(intake);
         state.hand_out(&mut intake.failures);
+        if state.has_vacancy {
+            self.wanted.notify_one();
+        }
         drop(state);
         self.hand_on(intake)
     }
 
     /// Tells jobs what was taken in for them.
-    fn hand_on(&self, intake: &mut Intake) -> bool {
+    pub(super) fn hand_on(&self, intake: &mut Intake) -> bool {
         let moved = !intake.deliveries.is_empty() || !intake.failures.is_empty();
         for Delivery { job, first, count, nanos, range } in intake.deliveries.drain(..) {
             job.timed(nanos, count);
@@ -169,7 +216,7 @@ impl Local {
     /// Wakes the supervisor where nobody else would keep the pool going, and where it does not know of any work.
     fn call_supervisor(&self, state: &mut State) {
         let is_needed = !self.is_waited_for() && state.needs_tending();
-        if is_needed || !state.is_attended && state.is_busy() {
+        if is_needed || state.has_vacancy || !state.is_attended && state.is_busy() {
             state.is_attended = true;
             self.wanted.notify_one();
         }
@@ -179,17 +226,6 @@ impl Local {
     fn alert(&self) {
         self.wanted.notify_one();
         self.bell.ring_all();
-    }
-
-    /// Takes out the batches that no worker has been given yet, if they are `chosen`: whether there were any.
-    pub(super) fn cancel(&self, chosen: impl Fn(&Batch) -> bool) -> bool {
-        let mut state = self.state.lock();
-        let backlog = mem::take(&mut state.backlog);
-        let (cancelled, kept) = backlog.into_iter().partition::<VecDeque<_>, _>(chosen);
-        state.backlog = kept;
-        drop(state);
-        cancelled.iter().for_each(|batch| batch.fail(&TaskError::Cancelled));
-        !cancelled.is_empty()
     }
 
     pub(super) fn add_awaited(&self) {
@@ -210,7 +246,7 @@ impl Local {
     pub(super) fn is_ready_or_stopped(&self) -> bool {
         let state = self.state.lock();
         let ready = state.slots.iter().filter(|slot| slot.is_ready()).count();
-        ready >= self.settings.workers || !matches!(state.phase, Phase::Open)
+        ready >= self.size() || !matches!(state.phase, Phase::Open)
     }
 
     /// Why no task can be taken in, if that is so.
@@ -220,8 +256,10 @@ impl Local {
 
     /// How the pool has ended.
     pub(super) fn outcome(&self) -> Result<()> {
-        match &self.state.lock().phase {
-            Phase::Stopped(why @ PoolStopped::Broken(_)) => Err(Error::Stopped(why.clone())),
+        let state = self.state.lock();
+        match (&state.phase, &state.hook_failure) {
+            (Phase::Stopped(why @ PoolStopped::Broken(_)), _) => Err(Error::Stopped(why.clone())),
+            (_, Some(failure)) => Err(Error::Task(failure.clone())),
             _ => Ok(()),
         }
     }
@@ -250,69 +288,28 @@ impl Local {
     pub(super) fn populate(self: &Arc<Self>) -> Result<()> {
         loop {
             let mut state = self.state.lock();
-            if !state.needs_worker(self.settings.workers) {
+            if !state.needs_worker(self.size()) {
+                state.has_vacancy = false;
                 return Ok(());
             }
             let id = state.next_worker;
+            let place = state.free_place();
             state.next_worker += 1;
             drop(state);
-            let builder = self.settings.worker(id);
-            let slot = Slot::start(id, &builder, &self.bell, self.settings.initializer.as_ref())?;
+            let slot = Slot::start(id, place, &self.settings, &self.bell)?;
             let pool = Arc::downgrade(self);
             let mut state = self.state.lock();
             // In the list before its death can be heard of: `died` waits for the lock.
             if let Err(error) = slot.child.on_exit(move || died(&pool, id)) {
-                slot.kill();
+                slot.kill()?;
                 return Err(error.into());
             }
             state.slots.push(slot);
             let mut failures = Vec::new();
-            state.hand_out(&mut failures);
+            self.hand_out(&mut state, &mut failures);
             drop(state);
             fail_all(failures);
         }
-    }
-
-    /// Sorts out what a dead worker leaves behind.
-    pub(super) fn bury(&self, id: u64) {
-        let mut intake = Intake::default();
-        let mut state = self.state.lock();
-        let Some(at) = state.slots.iter().position(|slot| slot.id == id) else { return };
-        state.collect(&mut intake);
-        let mut slot = state.slots.swap_remove(at);
-        let remains = slot.bury(&mut intake.bytes, &mut intake.deliveries);
-        let ready = slot.is_ready();
-        state.failed_starts = if ready { 0 } else { state.failed_starts + 1 };
-        let failed_starts = state.failed_starts;
-        for batch in remains.unstarted.into_iter().rev() {
-            state.backlog.push_front(batch);
-        }
-        state.hand_out(&mut intake.failures);
-        drop(state);
-        // The worker is dead, so this does not wait.
-        let cause = slot.child.join();
-        if let Some(fatal) = remains.fatal {
-            self.charge(fatal, &cause, &mut intake);
-        }
-        self.hand_on(&mut intake);
-        if !ready && (failed_starts >= FAILED_STARTS_MAX || matches!(cause, Ok(Err(_)))) {
-            let reason = format!("a worker ended before its first task: {}", describe(&cause));
-            self.stop(PoolStopped::Broken(reason.into()));
-        }
-        self.bell.ring_all();
-    }
-
-    /// Retries the task that a worker died of, or fails it with the cause.
-    fn charge(&self, mut fatal: Batch, cause: &Ending, intake: &mut Intake) {
-        fatal.deaths += 1;
-        if fatal.deaths <= self.settings.retries {
-            return self.state.lock().backlog.push_front(fatal);
-        }
-        let error = match cause {
-            Err(cause) => TaskError::WorkerDied(Arc::new(cause.clone())),
-            Ok(_) => TaskError::from(Error::protocol(describe(cause))),
-        };
-        intake.failures.push((fatal, error));
     }
 
     /// Takes no more tasks; the workers end when they have done those there are.
@@ -327,35 +324,27 @@ impl Local {
     }
 
     /// Ends the workers at once; tasks that are left fail with `why`.
-    pub(super) fn stop(&self, why: PoolStopped) {
+    ///
+    /// # Errors
+    ///
+    /// Where a worker cannot be killed: the others are.
+    pub(super) fn stop(&self, why: PoolStopped) -> Result<()> {
         let mut state = self.state.lock();
         if !matches!(state.phase, Phase::Stopped(_)) {
             state.phase = Phase::Stopped(why.clone());
         }
         let backlog = mem::take(&mut state.backlog);
-        for slot in &state.slots {
-            slot.kill();
-        }
+        let killed = state.slots.iter().map(Slot::kill).fold(Ok(()), Result::and);
         drop(state);
         fail_all(
             backlog.into_iter().map(|batch| (batch, TaskError::Stopped(why.clone()))).collect(),
         );
         self.alert();
+        killed
     }
 }
 
-/// How a worker process has ended.
-type Ending = Result<Result<(), Failure>, ProcessError>;
-
-fn describe(ending: &Ending) -> String {
-    match ending {
-        Err(cause) => cause.to_string(),
-        Ok(Err(failure)) => failure.to_string(),
-        Ok(Ok(())) => "it ended without being told to".to_owned(),
-    }
-}
-
-fn fail_all(failures: Vec<(Batch, TaskError)>) {
+pub(super) fn fail_all(failures: Vec<(Batch, TaskError)>) {
     for (batch, error) in failures {
         batch.fail(&error);
     }

@@ -3,15 +3,21 @@
 mod batch;
 mod bell;
 mod builder;
+mod burial;
+mod cancel;
 mod feed;
 mod frame;
 mod inbox;
+mod job;
 mod journal;
+mod limits;
 mod local;
 #[expect(clippy::module_inception, reason = "the module of the type that this folder is about")]
 mod pool;
+mod serial;
 mod slot;
 mod state;
+mod stats;
 mod stream;
 mod supervisor;
 mod task;
@@ -20,7 +26,9 @@ mod worker;
 
 pub use self::{
     builder::PoolBuilder,
+    job::JobBuilder,
     pool::Pool,
+    stats::{PoolStats, WorkerStats},
     stream::Outcomes,
     task::{GetTimeoutError, Task},
 };

@@ -1,5 +1,4 @@
 use std::{
-    collections::VecDeque,
     fmt,
     sync::Arc,
     thread,
@@ -7,19 +6,13 @@ use std::{
 };
 
 use mp_os::Deadline;
-use mp_process::TaskKey;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    batch::{Batch, Blob},
-    builder::PoolBuilder,
-    feed::{Feed, UNBOUNDED},
-    inbox::{Inbox, Order, Sink, Values},
-    local::Local,
-    stream::Outcomes,
-    task::Task,
+    builder::PoolBuilder, job::JobBuilder, local::Local, serial, stats::PoolStats,
+    stream::Outcomes, task::Task,
 };
-use crate::{Error, PoolStopped, Result, TaskError};
+use crate::{PoolStopped, Result};
 
 /// A fixed number of worker processes and the tasks they run.
 ///
@@ -65,13 +58,18 @@ impl Pool {
         PoolBuilder::new()
     }
 
+    /// A call with a time limit, retries, a chunk size, ... of its own.
+    pub fn job(&self) -> JobBuilder<'_> {
+        JobBuilder { local: &self.local, options: self.local.settings.options }
+    }
+
     /// Runs `function` on each item and returns the results in the order of the items.
     ///
     /// Items are taken as the workers need them, and travel in chunks whose size follows from how long a task takes.
     ///
     /// # Errors
     ///
-    /// [`Error::Task`] with the first failure, after all tasks have ended; [`Error::Stopped`] where the pool ends first.
+    /// [`Error::Task`](crate::Error::Task) with the first failure, after all tasks have ended; [`Error::Stopped`](crate::Error::Stopped) where the pool ends first.
     ///
     /// # Examples
     ///
@@ -97,7 +95,7 @@ impl Pool {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        self.collect((self.local.function(TaskKey::of(function)?), false), items)
+        self.job().map(function, items)
     }
 
     /// [`map`](Self::map) with a value that is sent once to each worker, such as a table, a queue or a lock.
@@ -128,41 +126,7 @@ impl Pool {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        let key = TaskKey::with_shared(function)?;
-        self.collect((self.local.function_with(key, Blob::of(shared)?), true), items)
-    }
-
-    fn collect<A, R, I>(&self, function: FunctionOf, items: I) -> Result<Vec<R>>
-    where
-        A: Serialize,
-        R: DeserializeOwned + Send + 'static,
-        I: IntoIterator<Item = A>,
-    {
-        let items = items.into_iter();
-        let values = Values { values: Vec::with_capacity(items.size_hint().0), error: None };
-        let mut feed = self.feed(function, Order::OfTasks, values, items);
-        while !feed.is_complete() {
-            let due = feed.inbox.due();
-            feed.feed(UNBOUNDED)?;
-            feed.wait(UNBOUNDED, |feed| feed.is_complete() || feed.inbox.due() > due)?;
-        }
-        Ok(feed.inbox.take_values()?)
-    }
-
-    fn feed<A, R, S, I>(
-        &self,
-        function: FunctionOf,
-        order: Order,
-        sink: S,
-        items: I,
-    ) -> Feed<I, R, S>
-    where
-        A: Serialize,
-        R: DeserializeOwned + Send + 'static,
-        S: Sink<R> + 'static,
-        I: Iterator<Item = A>,
-    {
-        Feed::new(&self.local, Inbox::new(order, sink), function, items)
+        self.job().map_with(shared, function, items)
     }
 
     /// Runs `function` on each item, lazily: an iterator of the outcomes in the order of the items.
@@ -176,7 +140,7 @@ impl Pool {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        self.outcomes(function, Order::OfTasks, items)
+        self.job().imap(function, items)
     }
 
     /// [`imap`](Self::imap) whose outcomes come as the tasks end.
@@ -194,25 +158,7 @@ impl Pool {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        self.outcomes(function, Order::OfEnds, items)
-    }
-
-    fn outcomes<A, R, I>(
-        &self,
-        function: fn(A) -> R,
-        order: Order,
-        items: I,
-    ) -> Result<Outcomes<I::IntoIter, R>>
-    where
-        A: Serialize + DeserializeOwned + 'static,
-        R: Serialize + DeserializeOwned + Send + 'static,
-        I: IntoIterator<Item = A>,
-    {
-        self.local.check_open().map_err(Error::Stopped)?;
-        let function = (self.local.function(TaskKey::of(function)?), false);
-        let mut feed = self.feed(function, order, VecDeque::new(), items.into_iter());
-        feed.feed(0)?;
-        Ok(Outcomes { feed, taken: 0 })
+        self.job().imap_unordered(function, items)
     }
 
     /// Gives the pool one task. The handle gives the result, waits for it, or cancels it.
@@ -226,28 +172,20 @@ impl Pool {
         A: Serialize + DeserializeOwned + 'static,
         R: Serialize + DeserializeOwned + Send + 'static,
     {
-        let function = self.local.function(TaskKey::of(function)?);
-        let inbox = Arc::new(Inbox::new(Order::OfEnds, VecDeque::new()));
-        let mut batch = Batch::new(Arc::clone(&inbox) as _, function, 0);
-        let mut argument = Some(argument);
-        batch
-            .fill(|| argument.take(), |count, _| count == 0)
-            .map_err(|error| TaskError::Unencodable(error.into()))?;
-        self.local.submit(batch)?;
-        Ok(Task { local: Arc::clone(&self.local), inbox, is_awaited: false })
+        self.job().submit(function, argument)
     }
 
     /// Runs one task and waits for its result.
     ///
     /// # Errors
     ///
-    /// As for [`submit`](Self::submit), and [`Error::Task`] where the task fails.
+    /// As for [`submit`](Self::submit), and [`Error::Task`](crate::Error::Task) where the task fails.
     pub fn apply<A, R>(&self, function: fn(A) -> R, argument: A) -> Result<R>
     where
         A: Serialize + DeserializeOwned + 'static,
         R: Serialize + DeserializeOwned + Send + 'static,
     {
-        Ok(self.submit(function, argument)?.get()?)
+        self.job().apply(function, argument)
     }
 
     /// The process ids of the workers there are right now.
@@ -257,7 +195,29 @@ impl Pool {
 
     /// The number of workers that the pool keeps.
     pub fn workers(&self) -> usize {
-        self.local.settings.workers
+        self.local.size()
+    }
+
+    /// Keeps `workers` workers from now on, while tasks run.
+    ///
+    /// New ones are started at once. Those that are too many end when they have finished the task that they run; what was
+    /// queued for them goes to others.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) where `workers` is zero.
+    pub fn resize(&self, workers: usize) -> Result<()> {
+        self.local.resize(workers)
+    }
+
+    /// What the workers have done so far.
+    pub fn stats(&self) -> PoolStats {
+        self.local.stats()
+    }
+
+    /// Cancels the tasks that have not begun: how many. Those that run go on.
+    pub fn cancel_queued(&self) -> u64 {
+        self.local.cancel_queued()
     }
 
     /// Takes no more tasks; those it has are finished.
@@ -269,7 +229,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] where the pool broke down before that.
+    /// [`Error::Stopped`](crate::Error::Stopped) where the pool broke down before that.
     pub fn join(mut self) -> Result<()> {
         self.local.close();
         self.end(Deadline::never());
@@ -299,14 +259,53 @@ impl Pool {
         if self.end(deadline) { Ok(self.local.outcome()) } else { Err(self) }
     }
 
+    /// Ends the pool as Python's executors do: takes no more tasks, cancels those that have not begun where `cancel` says
+    /// so, and waits for the others where `wait` does. Without waiting they are finished while this process goes on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`join`](Self::join), where it waits.
+    pub fn shutdown(mut self, wait: bool, cancel: bool) -> Result<()> {
+        self.local.close();
+        if cancel {
+            self.local.cancel_queued();
+        }
+        if wait {
+            return self.join();
+        }
+        // The supervisor ends with the last worker, and holds what it needs.
+        self.supervisor = None;
+        Ok(())
+    }
+
     /// Kills the workers; tasks that have no result yet fail with [`TaskError::Stopped`](crate::TaskError::Stopped).
-    pub fn terminate(mut self) {
-        self.local.stop(PoolStopped::Terminated);
-        self.end(Deadline::never());
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system refuses to kill a worker, which then ends with this process at the latest.
+    #[doc(alias("kill_workers", "terminate_workers"))]
+    pub fn terminate(mut self) -> Result<()> {
+        self.stop()
+    }
+
+    /// Kills the workers and waits for their ends.
+    fn stop(&mut self) -> Result<()> {
+        let stopped = self.local.stop(PoolStopped::Terminated);
+        if stopped.is_ok() {
+            self.end(Deadline::never());
+        } else {
+            // It would be waited for in vain.
+            self.supervisor = None;
+        }
+        stopped
     }
 
     /// Waits for the end of the supervisor, which comes after that of the workers.
     fn end(&mut self, deadline: Deadline) -> bool {
+        if self.local.settings.is_serial {
+            serial::end(&self.local);
+            return true;
+        }
         if !self.local.wait_over(deadline) {
             return false;
         }
@@ -316,19 +315,16 @@ impl Pool {
     }
 }
 
-/// A function, and whether it is this job's own.
-type FunctionOf = (Arc<super::batch::Function>, bool);
-
 impl Drop for Pool {
     fn drop(&mut self) {
-        if self.supervisor.is_none() {
+        if self.supervisor.is_none() && !self.local.settings.is_serial {
             return;
         }
-        self.local.cancel(|_| true);
         self.local.close();
+        self.local.cancel_queued();
         if !self.end(Deadline::after(self.local.settings.drop_grace)) {
-            self.local.stop(PoolStopped::Terminated);
-            self.end(Deadline::never());
+            // A worker that cannot be killed is no reason to wait, and there is nobody to tell.
+            drop(self.stop());
         }
     }
 }

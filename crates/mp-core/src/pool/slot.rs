@@ -5,19 +5,22 @@ use std::{
     io, mem,
     ops::Range,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use mp_channel::{Ring, TryPushError};
 use mp_process::{Child, Connection, SendError, TaskKey};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     batch::{Batch, Blob, Function, Job},
     bell::Bell,
-    journal::{Journal, Salvage},
+    builder::Settings,
+    journal::{Journal, Salvage, Watch},
     wire::{Control, Failure, ResultHead, TaskHead},
     worker::{self, Setup},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, TaskError};
 
 /// The bytes of either ring: small, so that its memory is soon warm; a larger record goes through memory of its own.
 const RING_LEN: usize = 256 << 10;
@@ -65,11 +68,20 @@ pub(super) fn ring_error(error: impl Into<io::Error>) -> Error {
     mp_os::Error::new("use", "ring of a pool worker", error.into()).into()
 }
 
-/// What every worker runs before its first task.
+/// What every worker runs before its first task, or after its last.
 #[derive(Debug)]
-pub(super) struct Initializer {
+pub(super) struct Hook {
     pub(super) key: TaskKey,
     pub(super) args: Blob,
+}
+
+impl Hook {
+    pub(super) fn new<A>(function: fn(A), args: &A) -> Result<Self>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+    {
+        Ok(Self { key: TaskKey::of(function)?, args: Blob::of(args)? })
+    }
 }
 
 /// How many batches that take `batch_nanos` each (zero while that is unknown) a worker should have.
@@ -81,6 +93,8 @@ pub(super) fn ahead(batch_nanos: u64) -> usize {
 /// One worker process, its channels, and the batches it was given and has not finished, oldest first.
 pub(super) struct Slot {
     pub(super) id: u64,
+    /// Its number among the workers there are: a worker that replaces another has that one's.
+    pub(super) place: usize,
     pub(super) child: Child<Result<(), Failure>>,
     tasks: Ring,
     results: Ring,
@@ -95,8 +109,14 @@ pub(super) struct Slot {
     is_closed: bool,
     /// How long a batch takes: a running average.
     batch_nanos: u64,
-    /// The tasks it has finished.
+    /// The tasks it has finished, and how long they took.
     pub(super) completed: u64,
+    pub(super) busy: Duration,
+    /// How many more tasks it may be given.
+    quota: u64,
+    pub(super) born: Instant,
+    /// Why it was killed by us, and what comes of the task that it ran.
+    pub(super) sentence: Option<TaskError>,
 }
 
 struct Assigned {
@@ -116,6 +136,16 @@ pub(super) struct Delivery {
     pub(super) range: Range<usize>,
 }
 
+/// What came of a look at the time that a task has taken.
+pub(super) enum Check {
+    /// Nothing that it has been given has a limit.
+    Unlimited,
+    /// It is to be looked at again after this time.
+    Again(Duration),
+    /// The worker must be killed.
+    Condemned,
+}
+
 /// What a dead worker leaves behind.
 pub(super) struct Remains {
     /// The task it died of, if it ran one.
@@ -126,12 +156,7 @@ pub(super) struct Remains {
 
 impl Slot {
     /// Starts a worker process.
-    pub(super) fn start(
-        id: u64,
-        builder: &mp_process::Builder,
-        bell: &Bell,
-        initializer: Option<&Initializer>,
-    ) -> Result<Self> {
+    pub(super) fn start(id: u64, place: usize, settings: &Settings, bell: &Bell) -> Result<Self> {
         let ring = || Ring::builder().items(RING_ITEMS).bytes(RING_LEN).create();
         let (tasks, results, journal) = (ring()?, ring()?, Journal::create()?);
         let (control, theirs) = Connection::pair()?;
@@ -141,14 +166,18 @@ impl Slot {
             bell: bell.clone(),
             journal: journal.clone(),
             control: theirs,
-            has_initializer: initializer.is_some(),
+            place,
+            has_initializer: settings.initializer.is_some(),
+            has_exit_hook: settings.exit_hook.is_some(),
+            max_memory: settings.max_memory.map_or(u64::MAX, Into::into),
         };
-        let child = builder.spawn(worker::serve, setup)?;
-        if let Some(Initializer { key, args }) = initializer {
-            control.send(&Control::Initialize { key: *key, args })?;
+        let child = settings.worker(id).spawn(worker::serve, setup)?;
+        for Hook { key, args } in settings.initializer.iter().chain(&settings.exit_hook) {
+            control.send(&Control::Hook { key: *key, args })?;
         }
         Ok(Self {
             id,
+            place,
             child,
             tasks,
             results,
@@ -161,6 +190,10 @@ impl Slot {
             is_closed: false,
             batch_nanos: 0,
             completed: 0,
+            busy: Duration::ZERO,
+            quota: settings.max_tasks.map_or(u64::MAX, Into::into),
+            born: Instant::now(),
+            sentence: None,
         })
     }
 
@@ -175,6 +208,16 @@ impl Slot {
 
     pub(super) fn assigned(&self) -> usize {
         self.assigned.len()
+    }
+
+    /// The tasks it was given and whose outcomes are not known.
+    pub(super) fn queued(&self) -> u64 {
+        self.assigned.iter().map(|assigned| u64::from(assigned.batch.count - assigned.done)).sum()
+    }
+
+    /// How many more tasks it may be given.
+    pub(super) fn quota(&self) -> u32 {
+        u32::try_from(self.quota).unwrap_or(u32::MAX)
     }
 
     /// How many more batches it should have.
@@ -193,8 +236,15 @@ impl Slot {
     }
 
     /// Ends the worker at once. That it is dead already is no error.
-    pub(super) fn kill(&self) {
-        drop(self.child.kill());
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system refuses, as it does once a worker has become another user.
+    pub(super) fn kill(&self) -> Result<()> {
+        match self.child.kill() {
+            Err(error) if self.child.is_alive() => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Gives the worker `batch`, or gives it back where it cannot take it in now, or is dead.
@@ -205,8 +255,12 @@ impl Slot {
     pub(super) fn assign(&mut self, batch: Batch) -> Result<Option<Batch>, Box<(Batch, Error)>> {
         match self.send(&batch) {
             Ok(()) => {
+                self.quota = self.quota.saturating_sub(batch.count.into());
                 self.assigned.push_back(Assigned { number: self.next_batch, done: 0, batch });
                 self.next_batch = self.next_batch.wrapping_add(1);
+                if self.quota == 0 {
+                    self.close();
+                }
                 Ok(None)
             }
             Err(Refusal::Full) => {
@@ -240,14 +294,85 @@ impl Slot {
             batch: self.next_batch,
             count: batch.count,
             handles: batch.handles.is_some(),
+            watch: batch.watch,
         };
         Ok(self.tasks.try_push_parts(&[&head.to_bytes(), &batch.args])?)
     }
 
-    /// No later batch runs the function `id`: the worker hears of it with the next definition.
+    /// No later batch runs the function `id`: the worker drops it, and the value it shares, when it comes to that.
     pub(super) fn forget(&mut self, id: u32) {
-        if self.defined.remove(&id) {
+        if self.defined.remove(&id)
+            && self.tasks.try_push(&TaskHead::forget(id).to_bytes()).is_err()
+        {
+            // It hears of it with the next definition.
             self.forgotten.push(id);
+        }
+    }
+
+    /// Whether it has, or had and was not heard of yet, tasks of the job at this address.
+    pub(super) fn has(&self, job: *const ()) -> bool {
+        self.assigned.iter().any(|assigned| assigned.batch.is_of(job))
+    }
+
+    /// Takes back the batches that the worker has not taken, oldest first. What is left is at most the one it works on,
+    /// and those of which it has sent results.
+    pub(super) fn recall(&mut self) -> VecDeque<Batch> {
+        let (mut record, mut count) = (Vec::new(), 0);
+        let mut forgotten = Vec::new();
+        while self.tasks.try_pop(&mut record).is_ok() {
+            match TaskHead::split(&record) {
+                Some((head, _)) if head.count == 0 => forgotten.push(head.function),
+                _ => count += 1,
+            }
+        }
+        self.defined.extend(&forgotten);
+        forgotten.into_iter().for_each(|id| self.forget(id));
+        let kept = self.assigned.len().saturating_sub(count);
+        let recalled: VecDeque<_> =
+            self.assigned.split_off(kept).into_iter().map(|assigned| assigned.batch).collect();
+        let tasks: u64 = recalled.iter().map(|batch| u64::from(batch.count)).sum();
+        self.quota = self.quota.saturating_add(tasks);
+        recalled
+    }
+
+    /// Condemns the task of this job that the worker runs or is about to: false where it has finished it, or runs none.
+    ///
+    /// To be called after [`recall`](Self::recall) and then [`collect`](Self::collect).
+    pub(super) fn condemn(&mut self, job: *const (), sentence: TaskError) -> bool {
+        let Some(front) = self.assigned.front() else { return false };
+        let condemned = front.batch.is_of(job)
+            && front.batch.watch != Watch::Not
+            && self.journal.condemn(front.number);
+        if condemned {
+            // If it has not begun, nobody else begins it either.
+            front.batch.job.abandon();
+            self.sentence = Some(sentence);
+            self.is_closed = true;
+        }
+        condemned
+    }
+
+    /// Condemns the running task if it has taken too long: when to look again, or that it must be killed.
+    pub(super) fn check_limit(&mut self) -> Check {
+        let Some(limit) = self.assigned.iter().find_map(|assigned| assigned.batch.limit) else {
+            return Check::Unlimited;
+        };
+        if self.sentence.is_some() {
+            return Check::Unlimited;
+        }
+        let front = self.assigned.front();
+        let Some((number, limit)) =
+            front.and_then(|front| Some((front.number, front.batch.limit?)))
+        else {
+            return Check::Again(limit);
+        };
+        match self.journal.condemn_after(number, limit) {
+            Some(left) => Check::Again(left),
+            None => {
+                self.sentence = Some(TaskError::TimedOut(limit));
+                self.is_closed = true;
+                Check::Condemned
+            }
         }
     }
 
@@ -294,6 +419,7 @@ impl Slot {
         let start = bytes.len();
         bytes.extend_from_slice(results);
         self.completed += u64::from(head.count);
+        self.busy += Duration::from_nanos(head.nanos);
         // Half of the average is the newest batch: it follows a change within a few.
         self.batch_nanos = self.batch_nanos.midpoint(head.nanos).max(1);
         Ok(Delivery {
@@ -324,7 +450,7 @@ impl Slot {
             // What ran when it died may have been saved or sent a moment before.
             match front.and_then(|Assigned { done, batch, .. }| Some((done, batch.after(done)?))) {
                 Some((done, rest)) if running == Some(done) => {
-                    let (first, others) = rest.split_first();
+                    let (first, others) = rest.split(1);
                     fatal = Some(first);
                     unstarted.extend(others);
                 }

@@ -4,7 +4,9 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    mem,
     sync::Arc,
+    time::Instant,
 };
 
 use mp_process::TaskKey;
@@ -12,8 +14,9 @@ use mp_process::TaskKey;
 use super::{
     batch::{Batch, Blob, Function},
     slot::{Delivery, Slot},
+    stats::Totals,
 };
-use crate::{PoolStopped, TaskError};
+use crate::{Error, PoolStopped, TaskError};
 
 /// The bookkeeping of a pool.
 #[derive(Default)]
@@ -27,10 +30,26 @@ pub(super) struct State {
     pub(super) functions: HashMap<TaskKey, Arc<Function>>,
     pub(super) next_function: u32,
     pub(super) next_worker: u64,
-    pub(super) failed_starts: u32,
+    /// Workers that have ended one after the other and done nothing.
+    pub(super) fruitless: u32,
     /// Wakers of tasks that are awaited: no thread waits for those.
     pub(super) awaited: usize,
     pub(super) phase: Phase,
+    /// Whether a worker may be missing, so that the supervisor must look.
+    pub(super) has_vacancy: bool,
+    /// Whether there need be no workers until there is a task.
+    pub(super) is_dormant: bool,
+    /// Since when the supervisor has seen nothing to do.
+    pub(super) idle_since: Option<Instant>,
+    /// Whether any task has had a time limit.
+    pub(super) has_limits: bool,
+    /// Why a worker cannot be killed.
+    pub(super) unkillable: Option<Error>,
+    /// How an exit hook failed.
+    pub(super) hook_failure: Option<TaskError>,
+    /// When workers have died, newest last, as far as the settings want to know.
+    pub(super) deaths: VecDeque<Instant>,
+    pub(super) totals: Totals,
     /// Whether the supervisor looks again by itself, because workers have something to do.
     pub(super) is_attended: bool,
     /// Whether the supervisor has ended, and with it every worker.
@@ -70,13 +89,14 @@ impl State {
         !self.backlog.is_empty()
             || self.awaited > 0
             || !self.dead.is_empty()
+            || self.has_vacancy
             || !matches!(self.phase, Phase::Open)
     }
 
     /// Whether there are fewer workers than `number`, and something for another one to do, now or later.
     pub(super) fn needs_worker(&self, number: usize) -> bool {
         let wanted = match self.phase {
-            Phase::Open => true,
+            Phase::Open => !self.is_dormant,
             Phase::Closing => !self.backlog.is_empty(),
             Phase::Stopped(_) => false,
         };
@@ -105,7 +125,7 @@ impl State {
         for slot in &mut self.slots {
             if slot.collect(record, bytes, deliveries, unstarted).is_err() {
                 // It does not keep to the protocol: its death is then handled like any other.
-                slot.kill();
+                self.unkillable = slot.kill().err();
             }
         }
         for batch in unstarted.drain(..).rev() {
@@ -124,13 +144,18 @@ impl State {
                 failures.push((batch, TaskError::Cancelled));
                 continue;
             }
+            self.has_limits |= batch.limit.is_some();
             let free = self.slots.iter_mut().filter(|slot| slot.room() > 0);
             let Some(slot) = free.min_by_key(|slot| slot.assigned()) else {
                 self.backlog.push_front(batch);
                 break;
             };
+            let (batch, rest) = batch.split(slot.quota());
+            if let Some(rest) = rest {
+                self.backlog.push_front(rest);
+            }
             match slot.assign(batch) {
-                Ok(None) => {}
+                Ok(None) => self.has_vacancy |= !slot.is_open(),
                 Ok(Some(batch)) if slot.is_open() => {
                     self.backlog.push_front(batch);
                     break;
@@ -144,6 +169,42 @@ impl State {
             }
         }
         self.release_idle();
+    }
+
+    /// Puts batches that were taken back before those that wait.
+    pub(super) fn put_back(&mut self, batches: VecDeque<Batch>) {
+        for batch in batches.into_iter().rev() {
+            self.backlog.push_front(batch);
+        }
+    }
+
+    /// Takes out the batches that no worker has been given, if they are `chosen`.
+    pub(super) fn take_out(&mut self, chosen: impl Fn(&Batch) -> bool) -> VecDeque<Batch> {
+        let (taken, kept) = mem::take(&mut self.backlog).into_iter().partition(chosen);
+        self.backlog = kept;
+        taken
+    }
+
+    /// The lowest number that no worker has.
+    pub(super) fn free_place(&self) -> usize {
+        let is_free =
+            |place: &usize| !self.slots.iter().any(|slot| slot.is_open() && slot.place == *place);
+        (0..).find(is_free).unwrap_or_default()
+    }
+
+    /// Closes the workers that are more than `size`, and puts what was queued for them back.
+    pub(super) fn shrink(&mut self, size: usize) {
+        loop {
+            let open = self.slots.iter_mut().filter(|slot| slot.is_open());
+            let mut open: Vec<_> = open.collect();
+            if open.len() <= size {
+                return;
+            }
+            let Some(last) = open.iter_mut().max_by_key(|slot| slot.place) else { return };
+            let recalled = last.recall();
+            last.close();
+            self.put_back(recalled);
+        }
     }
 
     /// Lets the workers of a closing pool end, once nothing waits for them.

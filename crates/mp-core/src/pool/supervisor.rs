@@ -7,12 +7,14 @@ use std::{
 };
 
 use mp_os::Deadline;
+use parking_lot::MutexGuard;
 
 use super::{
     local::Local,
+    slot::Slot,
     state::{Phase, State},
 };
-use crate::PoolStopped;
+use crate::{Error, PoolStopped};
 
 /// How long to wait before a worker is started again after the system refused to.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
@@ -31,32 +33,81 @@ pub(super) fn run(local: &Arc<Local>) {
         let dead = mem::take(&mut local.state.lock().dead);
         dead.into_iter().for_each(|id| local.bury(id));
         refusals.start_workers(local);
+        let alarm = earlier(refusals.deadline(), local.keep_limits());
         let mut state = local.state.lock();
-        if is_over(&state) {
-            state.is_over = true;
-            local.over.notify_all();
-            return;
+        if let Some(error) = state.unkillable.take() {
+            drop(state);
+            return give_up(local, &error);
         }
-        if !state.dead.is_empty() {
-            // Somebody died while the lock was free.
+        if is_over(&state) {
+            return end(local, state);
+        }
+        let vacant = state.has_vacancy && refusals.until.is_none();
+        if !state.dead.is_empty() || vacant {
+            // Somebody died, or retired, while the lock was free.
         } else if !local.is_waited_for() && state.needs_tending() {
             drop(state);
-            tend(local, refusals.deadline());
+            tend(local, alarm);
         } else {
-            state.is_attended = state.is_busy();
-            let mut deadline = refusals.deadline();
-            if state.is_attended {
-                deadline = deadline.or_after(NAP);
-            }
-            match deadline.instant() {
-                None => local.wanted.wait(&mut state),
-                Some(instant) if local.wanted.wait_until(&mut state, instant).timed_out() => {
-                    drop(state);
-                    local.advance();
-                }
-                Some(_) => {}
-            }
+            sleep(local, state, alarm);
         }
+    }
+}
+
+fn earlier(one: Deadline, other: Deadline) -> Deadline {
+    match (one.instant(), other.instant()) {
+        (Some(one), Some(other)) => Deadline::at(one.min(other)),
+        (Some(_), None) => one,
+        (None, _) => other,
+    }
+}
+
+fn end(local: &Local, mut state: MutexGuard<'_, State>) {
+    state.is_over = true;
+    drop(state);
+    local.over.notify_all();
+}
+
+/// Waits until somebody needs the supervisor, or it is time to look again.
+fn sleep(local: &Local, mut state: MutexGuard<'_, State>, mut alarm: Deadline) {
+    state.is_attended = state.is_busy();
+    if state.is_attended {
+        alarm = alarm.or_after(NAP);
+    } else if let Some(idle) = local.settings.idle_timeout {
+        alarm = earlier(alarm, state.rest(idle));
+    }
+    match alarm.instant() {
+        None => local.wanted.wait(&mut state),
+        Some(instant) if local.wanted.wait_until(&mut state, instant).timed_out() => {
+            drop(state);
+            local.advance();
+        }
+        Some(_) => {}
+    }
+}
+
+/// Stops a pool that has a worker which cannot be killed, without waiting for that.
+fn give_up(local: &Local, error: &Error) {
+    // The others are killed; that this one is not is what it is about.
+    drop(local.stop(PoolStopped::Broken(error.to_string().into())));
+    end(local, local.state.lock());
+    local.bell.ring_all();
+}
+
+impl State {
+    /// Lets all workers end when the pool has had nothing to do for `idle`: when that will be.
+    fn rest(&mut self, idle: Duration) -> Deadline {
+        let is_idle = matches!(self.phase, Phase::Open) && !self.has_backlog() && !self.is_dormant;
+        if !is_idle || self.slots.is_empty() {
+            return Deadline::never();
+        }
+        let since = *self.idle_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < idle {
+            return since.checked_add(idle).map_or(Deadline::never(), Deadline::at);
+        }
+        self.is_dormant = true;
+        self.slots.iter_mut().for_each(Slot::close);
+        Deadline::never()
     }
 }
 
@@ -65,10 +116,15 @@ fn tend(local: &Local, deadline: Deadline) {
     let tended = local.bell.wait_for(deadline, || {
         local.advance();
         let state = local.state.lock();
-        local.is_waited_for() || !state.needs_tending() || !state.dead.is_empty() || is_over(&state)
+        local.is_waited_for()
+            || !state.needs_tending()
+            || !state.dead.is_empty()
+            || state.has_vacancy
+            || state.unkillable.is_some()
+            || is_over(&state)
     });
     if let Err(error) = tended {
-        local.stop(PoolStopped::Broken(error.to_string().into()));
+        local.break_down(error.to_string());
     }
 }
 
@@ -96,7 +152,7 @@ impl Refusals {
         self.count += 1;
         self.until = Instant::now().checked_add(RESTART_PAUSE);
         if self.count >= REFUSALS_MAX && local.state.lock().slots.is_empty() {
-            local.stop(PoolStopped::Broken(error.to_string().into()));
+            local.break_down(error.to_string());
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use mp_os::Deadline;
 use serde::de::DeserializeOwned;
 
-use super::{batch::Job, inbox::Inbox, local::Local};
+use super::{inbox::Inbox, local::Local};
 use crate::TaskError;
 
 /// A task that a [`Pool`](super::Pool) was given, and the right to its result.
@@ -95,12 +95,12 @@ impl<R: DeserializeOwned + Send + 'static> Task<R> {
         self.inbox.due() > 0 || self.local.advance() && self.inbox.due() > 0
     }
 
-    /// Takes the task back where no worker has been given it yet: true if it ends as [`TaskError::Cancelled`].
+    /// Takes the task back: true if it ends as [`TaskError::Cancelled`], false where it has ended before.
     ///
-    /// A worker is given a few tasks ahead of the one that it runs.
+    /// One that runs is ended with its worker, which is replaced; tasks that were queued behind it run elsewhere.
+    #[doc(alias("kill", "terminate_job"))]
     pub fn cancel(&self) -> bool {
-        let job: Arc<dyn Job> = Arc::clone(&self.inbox) as _;
-        self.local.cancel(|batch| Arc::ptr_eq(&batch.job, &job))
+        self.local.cancel(Arc::as_ptr(&self.inbox).cast())
     }
 }
 

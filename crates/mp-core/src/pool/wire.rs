@@ -7,6 +7,7 @@ use std::fmt;
 use mp_process::{Panic, TaskKey};
 use serde::{Deserialize, Serialize};
 
+use super::journal::Watch;
 use crate::{Error, TaskError};
 
 /// The head of a record of the task ring, before the framed arguments.
@@ -15,9 +16,11 @@ pub(super) struct TaskHead {
     pub(super) function: u32,
     /// Counts the batches of this worker.
     pub(super) batch: u32,
+    /// Zero in a record that says that no later batch runs the function.
     pub(super) count: u32,
     /// Whether descriptors wait on the socket for this batch.
     pub(super) handles: bool,
+    pub(super) watch: Watch,
 }
 
 /// The head of a record of the result ring, before the framed results.
@@ -36,19 +39,39 @@ pub(super) const HEAD: usize = 16;
 
 /// The bit beside a count that carries a flag.
 const FLAG: u32 = 1 << 31;
+/// The bits beside a count of tasks that say how they are watched.
+const GUARDED: u32 = 1 << 30;
+const TIMED: u32 = 1 << 29;
 
 /// Durations travel in units of 16 nanoseconds, up to a minute.
 const NANOS_SHIFT: u32 = 4;
 
 impl TaskHead {
+    /// The head of a record that says that no later batch runs `function`.
+    pub(super) fn forget(function: u32) -> Self {
+        Self { function, batch: 0, count: 0, handles: false, watch: Watch::Not }
+    }
+
     pub(super) fn to_bytes(self) -> [u8; HEAD] {
-        join([self.function, self.batch, flagged(self.count, self.handles), 0])
+        let watch = match self.watch {
+            Watch::Not => 0,
+            Watch::Guarded => GUARDED,
+            Watch::Timed => TIMED,
+        };
+        join([self.function, self.batch, flagged(self.count, self.handles) | watch, 0])
     }
 
     /// The head and what follows it; `None` for a record too short to be one.
     pub(super) fn split(record: &[u8]) -> Option<(Self, &[u8])> {
         let ([function, batch, count, _], rest) = split(record)?;
-        Some((Self { function, batch, count: count & !FLAG, handles: count & FLAG != 0 }, rest))
+        let watch = match count & (GUARDED | TIMED) {
+            0 => Watch::Not,
+            GUARDED => Watch::Guarded,
+            _ => Watch::Timed,
+        };
+        let handles = count & FLAG != 0;
+        let count = count & !(FLAG | GUARDED | TIMED);
+        Some((Self { function, batch, count, handles, watch }, rest))
     }
 }
 
@@ -87,8 +110,8 @@ fn split(record: &[u8]) -> Option<([u32; 4], &[u8])> {
 /// What comes over the socket. Sent with a reference to a blob, received with the blob.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Control<B> {
-    /// What to run before the first task.
-    Initialize { key: TaskKey, args: B },
+    /// What to run before the first task, or after the last.
+    Hook { key: TaskKey, args: B },
     /// From now on `id` means this function; no later batch runs those to `forget`.
     Define { id: u32, key: TaskKey, shared: B, forget: Vec<u32> },
     /// The descriptors of a batch whose bytes are in the ring.
@@ -96,7 +119,7 @@ pub(super) enum Control<B> {
 }
 
 /// Why a task has no result, as the worker tells it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Failure {
     Panicked(Panic),
     Argument(String),
@@ -132,8 +155,10 @@ mod tests {
 
     #[test]
     fn heads_come_back() {
-        let head = TaskHead { function: 1, batch: u32::MAX, count: 3, handles: true };
-        assert_eq!(TaskHead::split(&head.to_bytes()), Some((head, &[][..])));
+        for watch in [Watch::Not, Watch::Guarded, Watch::Timed] {
+            let head = TaskHead { function: 1, batch: u32::MAX, count: 3, handles: true, watch };
+            assert_eq!(TaskHead::split(&head.to_bytes()), Some((head, &[][..])));
+        }
         let head = ResultHead { batch: 9, count: 8, last: true, nanos: 1_600 };
         assert_eq!(ResultHead::split(&head.to_bytes()), Some((head, &[][..])));
         assert!(TaskHead::split(&[0; HEAD - 1]).is_none());

@@ -1,9 +1,13 @@
 //! The worker process: takes batches off its ring, runs their tasks, sends the results.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    thread,
+    time::{Duration, Instant},
+};
 
 use mp_channel::Ring;
-use mp_process::{Call, CallOutcome, Connection, encode};
+use mp_process::{Call, CallOutcome, Connection, TaskKey, encode};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -12,12 +16,16 @@ use super::{
     frame::{self, Frame, Kind},
     journal::{Journal, Writer},
     slot::ring_error,
+    stats::resident,
     wire::{Control, Failure, ResultHead, TaskHead},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, worker as state};
 
 /// Results are sent when they come to this many bytes, or the batch ends.
 const SEND_LEN: usize = 32 << 10;
+
+/// How often a worker looks how much memory it has.
+const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 /// What a worker is started with: its ends of the channels that the parent's [`Slot`](super::slot::Slot) has.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,36 +35,73 @@ pub(super) struct Setup {
     pub(super) bell: Bell,
     pub(super) journal: Journal,
     pub(super) control: Connection,
-    /// Whether the first message on the socket is an initializer.
+    /// The number by which its tasks know it.
+    pub(super) place: usize,
+    /// Whether the first message on the socket is what to run before the first task,
     pub(super) has_initializer: bool,
+    /// and the next, or else the first, what to run after the last.
+    pub(super) has_exit_hook: bool,
+    /// How many bytes of memory it may have before it ends to be replaced.
+    pub(super) max_memory: u64,
 }
 
-/// The main function of a worker process. It ends when the parent closes the task ring.
+/// The main function of a worker process. It ends when the parent closes the task ring, or it has become too large.
 ///
-/// The error of an initializer is the result of the process, so that the parent hears of it by joining.
+/// The error of a hook is the result of the process, so that the parent hears of it by joining.
 pub(super) fn serve(setup: Setup) -> Result<(), Failure> {
-    let Setup { tasks, results, bell, journal, control, has_initializer } = setup;
-    if has_initializer {
-        initialize(&control)?;
+    let served = state::as_worker(setup.place, || run(setup));
+    state::drop_states();
+    served
+}
+
+fn run(setup: Setup) -> Result<(), Failure> {
+    let Setup { tasks, results, bell, journal, control, .. } = setup;
+    if setup.has_initializer {
+        let (key, args) = receive_hook(&control).map_err(broken)?;
+        call_hook(key, args)?;
     }
+    let exit_hook = setup.has_exit_hook.then(|| receive_hook(&control)).transpose();
+    let exit_hook = exit_hook.map_err(broken)?;
     journal.set_ready().map_err(broken)?;
     bell.ring();
     let journal = journal.writer().map_err(broken)?;
     let functions = Functions { control, known: HashMap::new() };
     let output = Output { journal, results, bell, unsent: Vec::new() };
     let mut worker = Worker { functions, output };
+    let mut memory = Memory { max: setup.max_memory, looked: None };
     let mut record = Vec::new();
-    while tasks.pop(&mut record).is_ok() {
+    // What is left in the ring of one that has become too large is for others.
+    while !memory.is_too_much() && tasks.pop(&mut record).is_ok() {
         worker.run(&record).map_err(broken)?;
     }
-    Ok(())
+    exit_hook.map_or(Ok(()), |(key, args)| call_hook(key, args))
 }
 
-/// Runs the function that every worker runs before its first task.
-fn initialize(control: &Connection) -> Result<(), Failure> {
-    let Control::Initialize { key, args } = control.recv::<Control<Blob>>().map_err(broken)? else {
-        return Err(broken(Error::protocol("the initializer was never sent")));
-    };
+/// How much memory a worker may have.
+struct Memory {
+    max: u64,
+    looked: Option<Instant>,
+}
+
+impl Memory {
+    fn is_too_much(&mut self) -> bool {
+        if self.max == u64::MAX || self.looked.is_some_and(|last| last.elapsed() < LOOK_PAUSE) {
+            return false;
+        }
+        self.looked = Some(Instant::now());
+        resident("self").is_some_and(|bytes| bytes > self.max)
+    }
+}
+
+fn receive_hook(control: &Connection) -> Result<(TaskKey, Blob)> {
+    match control.recv::<Control<Blob>>()? {
+        Control::Hook { key, args } => Ok((key, args)),
+        _ => Err(Error::protocol("a hook was never sent")),
+    }
+}
+
+/// Runs a function whose result nobody wants.
+pub(super) fn call_hook(key: TaskKey, args: Blob) -> Result<(), Failure> {
     args.open(|mut args| {
         let mut call = key.resolve(&[]).map_err(broken)?;
         failure(call.call(&mut args, &mut Vec::new())).map_or(Ok(()), Err)
@@ -77,6 +122,10 @@ impl Worker<'_> {
         let Some((head, args)) = TaskHead::split(record) else {
             return Err(Error::protocol("a task record is too short"));
         };
+        if head.count == 0 {
+            self.functions.known.remove(&head.function);
+            return Ok(());
+        }
         self.functions.prepare(head.function)?;
         let handles =
             if head.handles { self.functions.handles(head.batch)? } else { Blob::default() };
@@ -88,7 +137,7 @@ impl Worker<'_> {
 }
 
 /// What a function is after its definition has come: a call, or why it can be none.
-type Function = Result<Box<dyn Call>, String>;
+pub(super) type Function = Result<Box<dyn Call>, String>;
 
 /// Where results go: into the journal one by one, into the ring many at once.
 struct Output<'a> {
@@ -104,13 +153,19 @@ impl Output<'_> {
     fn run(&mut self, function: &mut Function, head: TaskHead, mut args: &[u8]) -> Result<()> {
         let mut span = Span { batch: head.batch, first: 0, count: 0, since: Instant::now() };
         self.journal.start(head.batch, 0);
+        self.journal.watch(head.watch);
         for index in 0..head.count {
             let Some(Frame::Value(argument)) = frame::take(&mut args) else {
                 return Err(Error::protocol("a task record ends early"));
             };
-            self.journal.begin(index);
+            if !self.journal.begin(index) {
+                wait_for_the_kill();
+            }
             let start = self.unsent.len();
             push_result(&mut self.unsent, function, argument).map_err(Error::protocol)?;
+            if !self.journal.finish(index) {
+                wait_for_the_kill();
+            }
             span.count += 1;
             let saved = self.journal.save(&self.unsent[start..]);
             let last = index + 1 == head.count;
@@ -136,6 +191,13 @@ impl Output<'_> {
     }
 }
 
+/// The parent has condemned the task, and kills this process any moment; if it dies before, so does this process.
+fn wait_for_the_kill() -> ! {
+    loop {
+        thread::park();
+    }
+}
+
 /// Consecutive tasks of a batch whose results are not sent yet.
 struct Span {
     batch: u32,
@@ -145,7 +207,7 @@ struct Span {
 }
 
 /// Runs one task and appends its framed outcome.
-fn push_result(
+pub(super) fn push_result(
     out: &mut Vec<u8>,
     function: &mut Function,
     mut argument: &[u8],
@@ -210,7 +272,7 @@ impl Functions {
                 Ok(None)
             }
             Control::Handles { batch, fds } => Ok(Some((batch, fds))),
-            Control::Initialize { .. } => Err(Error::protocol("a second initializer came")),
+            Control::Hook { .. } => Err(Error::protocol("one more hook came")),
         }
     }
 }

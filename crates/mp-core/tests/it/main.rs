@@ -7,8 +7,10 @@
 )]
 
 mod pool;
+mod pool_control;
 mod pool_death;
 mod pool_end;
+mod pool_workers;
 mod process;
 mod queue;
 

@@ -347,7 +347,7 @@ fn results_that_nobody_takes_hold_nobody_up() {
     isolated(|| {
         warm_up();
         let pool = Pool::new(1).unwrap();
-        let large = [(); 3].map(|()| pool.submit(|()| vec![1u8; 40 << 20], ()).unwrap());
+        let large = [(); 3].map(|()| pool.submit(|()| "x".repeat(40 << 20), ()).unwrap());
         let queue = Queue::bounded(1).unwrap();
         let small = pool.submit(|queue: Queue<u8>| queue.put(1).unwrap(), queue.clone()).unwrap();
         assert_eq!(queue.get_timeout(LONG).unwrap(), 1);

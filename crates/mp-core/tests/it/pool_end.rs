@@ -74,7 +74,7 @@ fn terminate_fails_what_is_left() {
         let running = pool.submit(hang, started.clone()).unwrap();
         let waiting: Vec<_> = (0..300).map(|n| pool.submit(|n: u32| n, n).unwrap()).collect();
         started.get().unwrap();
-        pool.terminate();
+        pool.terminate().unwrap();
         let error = running.get().unwrap_err();
         assert!(matches!(error, TaskError::WorkerDied(_)), "{error}");
         for (n, task) in waiting.into_iter().enumerate() {
