@@ -30,6 +30,7 @@
 //! | [`Gate`], [`wait_for_kill`] | "I am there", without sleeping; and staying there |
 //! | [`wait_asleep`], [`once_asleep`] | "it waits in the kernel", without sleeping |
 //! | [`sweep`], [`sweep_sample`] | kill at every instruction of an operation, and ask an oracle each time |
+//! | [`inject`], [`Victim`], [`Fault`] | kill a process at every system call, or have its calls fail |
 //! | [`unique_name`], [`unique_key`], [`skip`], [`is_root`], [`as_ordinary_user`] | names of objects; what this machine cannot test; permissions |
 //! | [`has_own_ipc`], [`assert_explained`] | limits: whether they may be changed, and that an error names its own |
 //! | [`allocates_nothing`], [`allocations`], [`CountingAllocator`] | what an operation allocates |
@@ -49,6 +50,7 @@ mod audit;
 mod child;
 mod flags;
 mod gate;
+mod inject;
 mod isolated;
 mod limits;
 mod names;
@@ -66,6 +68,7 @@ pub use crate::{
     child::{Child, exec_child, fork_child, holder, wait_for_kill},
     flags::flags,
     gate::Gate,
+    inject::{Failure, Fault, InjectReport, Victim, inject},
     isolated::{accept_children, accept_existing, isolated, isolated_for},
     limits::{assert_explained, has_own_ipc},
     names::{as_ordinary_user, is_root, skip, skip_without_pidfds, unique_key, unique_name},

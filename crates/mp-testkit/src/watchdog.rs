@@ -1,6 +1,6 @@
 //! The end of a test that does not end by itself: evidence of where it hangs, then the end of its whole tree.
 
-use std::{fmt::Write as _, fs, process::Command, time::Duration};
+use std::{fmt::Write as _, fs, process::Command, slice, time::Duration};
 
 use mp_os::Deadline;
 
@@ -12,14 +12,19 @@ use crate::{
 
 /// What every process of the test `mark` that runs below `root`, `root` included, is doing.
 pub(crate) fn evidence(root: u32, mark: &str) -> String {
+    let of = |process: &Process| describe(slice::from_ref(process)) + &backtraces(process.pid);
+    tree(root, mark).iter().map(of).collect()
+}
+
+/// What each of `processes` is doing, as the kernel sees it.
+pub(crate) fn describe(processes: &[Process]) -> String {
     let mut text = String::new();
-    for process in tree(root, mark) {
+    for process in processes {
         let pid = process.pid;
         writeln!(text, "{process}").expect("a string can be written");
         for thread in proc::numbers(format!("/proc/{pid}/task")) {
             describe_thread(&mut text, pid, thread);
         }
-        text += &backtraces(pid);
     }
     text
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod children;
+mod inject;
 mod isolation;
 mod python;
 mod sweep;
