@@ -14,6 +14,7 @@ use mp_os::{Deadline, TimeoutError, transfer};
 use mp_signal::{Disposition, Signal};
 use mp_socket::SeqpacketSocket;
 use nix::{
+    libc,
     sys::socket::{SockType, getsockopt, sockopt},
     unistd::{Pid, getppid},
 };
@@ -102,8 +103,14 @@ pub(crate) fn become_child(socket: &SeqpacketSocket) {
 
 /// Does what the first message says.
 pub(crate) fn begin(socket: SeqpacketSocket, parent: Pid) -> ! {
-    // Where nobody will listen, because the handle of this process was dropped, the task is to be done all the same.
-    let _ = send(&socket, &protocol::hello(crate::sys::pid()), &[]);
+    // Where nobody will listen, because the handle of this process was dropped, the task is to be done all the same. Where
+    // it cannot be said for another reason, the parent would wait for it in vain.
+    match send(&socket, &protocol::hello(crate::sys::pid()), &[]) {
+        Err(TimeoutError::Os(error)) if error.raw_os_error() != Some(libc::EPIPE) => {
+            exit_now(FAILED)
+        }
+        _ => {}
+    }
     let mut buffer = BUFFER;
     match protocol::recv(&socket, &mut buffer, Deadline::never()) {
         Ok(Some(message)) if *message.body == [SERVE] => server::serve(socket, parent),

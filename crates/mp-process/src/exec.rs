@@ -47,7 +47,12 @@ pub(crate) fn start(
         .map(|process| Arc::new(Process::new(process, ours)))
         .map_err(SpawnError::start)?;
     if !ENTERED.load(Relaxed) {
-        await_entry(&process)?;
+        if let Err(error) = await_entry(&process) {
+            // It may be dead already, and it may be reaped, so that nobody has to hear of its end.
+            let _ = process.send_signal(Signal::KILL);
+            let _ = keeper.reap_later(&process);
+            return Err(error);
+        }
         ENTERED.store(true, Relaxed);
     }
     Ok(process)
@@ -69,7 +74,7 @@ fn program() -> io::Result<Program> {
     })
 }
 
-/// Waits until `process` says hello; ends it if it does not.
+/// Waits until `process` says hello.
 fn await_entry(process: &Process) -> Result<(), SpawnError> {
     let mut buffer = BUFFER;
     let reason = match protocol::recv(process.socket(), &mut buffer, Deadline::after(ENTRY_TIMEOUT))
@@ -83,10 +88,6 @@ fn await_entry(process: &Process) -> Result<(), SpawnError> {
         Err(TimeoutError::Os(error)) => error.to_string(),
         Err(error) => error.to_string(),
     };
-    // It may be dead already.
-    let _ = process.send_signal(Signal::KILL);
-    process.wait(Deadline::never())?;
-    process.end()?;
     let hint = if cfg!(feature = "constructor") {
         ""
     } else {
