@@ -10,6 +10,7 @@ mod fallbacks;
 mod fork;
 mod handles;
 mod hygiene;
+mod inject;
 mod lifetime;
 mod scale;
 mod setup;
