@@ -6,7 +6,7 @@
 /// may follow the names: `fn recv, try_recv, recv_timeout, recv_deadline<'a>(...) -> Message<'a>`.
 ///
 /// Operations with outcomes of their own begin with `fails with (WaitError, TryError, TimeoutError):`, the errors of the
-/// waiting form, of `try_` and of the two with a deadline; the first two are made from the third (`From`).
+/// waiting form, of `try_` and of the two with a deadline; the first two are made from the third (`From`), or the same.
 ///
 /// # Examples
 ///
@@ -51,6 +51,7 @@ macro_rules! family {
             ($self:ident: $receiver:ty $(, $argument:ident: $type:ty)*) -> $output:ty = $until:ident;
     )+) => {$(
         $(#[$attribute])*
+        #[allow(clippy::needless_question_mark, reason = "the forms may have one error")]
         $visibility fn $operation $(<$lifetime>)? (
             $self: $receiver $(, $argument: $type)*
         ) -> $crate::Result<$output, $blocking> {
@@ -61,7 +62,8 @@ macro_rules! family {
         ///
         /// # Errors
         ///
-        /// `WouldBlock` where it would have to wait; otherwise as there.
+        /// One that says so (`WouldBlock`, or `TimedOut`) where it would have to wait; otherwise as there.
+        #[allow(clippy::needless_question_mark, reason = "the forms may have one error")]
         $visibility fn $try_form $(<$lifetime>)? (
             $self: $receiver $(, $argument: $type)*
         ) -> $crate::Result<$output, $trying> {

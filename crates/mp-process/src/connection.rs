@@ -1,30 +1,45 @@
+mod direction;
+mod error;
+
 use std::{
-    error, fmt, io,
-    os::fd::{AsFd, BorrowedFd},
+    fmt,
+    marker::PhantomData,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 
-use mp_os::{Deadline, Error, Result, TimeoutError, transfer};
+use mp_os::{
+    Deadline, Error, Result,
+    poll::{self, Interest, Source},
+    transfer,
+};
 use mp_socket::SeqpacketSocket;
 use parking_lot::Mutex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
+pub use self::{
+    direction::{Duplex, Receives, RecvOnly, SendOnly, Sends},
+    error::{RecvError, SendError},
+};
 use crate::{
-    DecodeError, EncodeError, encoding,
-    frame::{self, Frame},
+    encoding,
+    frame::{self, Body},
 };
 
 /// Longer messages, in bytes, go through shared memory.
 const LIMIT: usize = 64 << 10;
 
-/// One end of a connection that carries values, with the files, queues and other handles inside them.
+/// One end of a connection that carries messages: bytes, or values with the files, queues and other handles inside them.
 ///
-/// It travels in arguments, results and messages itself. A message arrives whole or not at all, whoever is killed and
-/// whenever; what was sent before the death of the sender still arrives. One that is larger than 64 KiB goes through sealed
-/// shared memory, so that a send never waits for the peer to read *this* message, only for room in the queue (about 200
-/// messages or 200 KiB).
+/// It travels in arguments, results and messages itself. A message has from 0 bytes to as many as memory holds, and arrives
+/// whole or not at all, whoever is killed and whenever; what was sent before the death of the sender still arrives. One that
+/// is larger than 64 KiB goes through sealed shared memory, so that a send never waits for the peer to read *this* message,
+/// only for room in the queue (about 200 messages or 200 KiB).
 ///
 /// Several threads and several processes may use one end at once: each message goes to one receiver.
+///
+/// `D` says which way the end may be used: both, or one of a [one-way](Connection::one_way) connection. The descriptor is
+/// readable when there is a message, and from when the other end is closed; that of an end that only sends, from then on only.
 ///
 /// # Examples
 ///
@@ -45,14 +60,15 @@ const LIMIT: usize = 64 << 10;
 /// assert!(matches!(ours.recv::<String>(), Err(RecvError::Closed)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Connection {
+pub struct Connection<D = Duplex> {
     socket: SeqpacketSocket,
     /// Room for a message, kept so that it is not cleared for each. Whoever finds it taken makes its own.
     buffer: Mutex<Vec<u8>>,
+    direction: PhantomData<fn() -> D>,
 }
 
 impl Connection {
-    /// Two connected ends.
+    /// Two connected ends, both of which send and receive.
     ///
     /// # Errors
     ///
@@ -60,7 +76,39 @@ impl Connection {
     pub fn pair() -> Result<(Self, Self)> {
         SeqpacketSocket::pair().map(|(left, right)| (left.into(), right.into()))
     }
+}
 
+impl Connection<RecvOnly> {
+    /// Two connected ends, the first of which only receives and the second only sends.
+    ///
+    /// # Errors
+    ///
+    /// As for [`pair`](Connection::pair).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mp_process::Connection;
+    ///
+    /// let (receiver, sender) = Connection::one_way()?;
+    /// sender.send_bytes(b"")?;
+    /// assert!(receiver.poll()?);
+    /// assert_eq!(receiver.recv_bytes()?, b"");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// The other way round is refused by the compiler:
+    ///
+    /// ```compile_fail,E0599
+    /// let (receiver, sender) = mp_process::Connection::one_way().unwrap();
+    /// sender.recv_bytes();
+    /// ```
+    pub fn one_way() -> Result<(Self, Connection<SendOnly>)> {
+        SeqpacketSocket::pair().map(|(left, right)| (left.into(), right.into()))
+    }
+}
+
+impl<D> Connection<D> {
     /// Another handle of the same end.
     ///
     /// # Errors
@@ -69,7 +117,9 @@ impl Connection {
     pub fn try_clone(&self) -> Result<Self> {
         self.socket.try_clone().map(Self::from)
     }
+}
 
+impl<D: Sends> Connection<D> {
     /// Sends `value`; blocks while the queue is full.
     ///
     /// # Errors
@@ -114,6 +164,19 @@ impl Connection {
         self.send_until(value, Deadline::at(deadline))
     }
 
+    mp_os::family! {
+        fails with (SendError, SendError, SendError):
+
+        /// Sends `message`, which may be empty; blocks while the queue is full.
+        ///
+        /// # Errors
+        ///
+        /// [`SendError`]; nothing was sent then.
+        pub fn send_bytes, try_send_bytes, send_bytes_timeout, send_bytes_deadline(
+            self: &Self, message: &[u8]
+        ) -> () = send_bytes_until;
+    }
+
     fn send_until<T: Serialize + ?Sized>(
         &self,
         value: &T,
@@ -125,6 +188,12 @@ impl Connection {
         Ok(frame::send(&self.socket, &bytes, &fds, LIMIT, deadline)?)
     }
 
+    fn send_bytes_until(&self, message: &[u8], deadline: Deadline) -> Result<(), SendError> {
+        Ok(frame::send(&self.socket, message, &[], LIMIT, deadline)?)
+    }
+}
+
+impl<D: Receives> Connection<D> {
     /// Receives a value; blocks while there is none.
     ///
     /// # Errors
@@ -161,7 +230,89 @@ impl Connection {
         self.recv_until(Deadline::at(deadline))
     }
 
+    mp_os::family! {
+        fails with (RecvError, RecvError, RecvError):
+
+        /// Receives a message as bytes; blocks while there is none.
+        ///
+        /// That of a value is its [encoding](crate::encode); handles in it are closed.
+        ///
+        /// # Errors
+        ///
+        /// [`RecvError`].
+        pub fn recv_bytes, try_recv_bytes, recv_bytes_timeout, recv_bytes_deadline(
+            self: &Self
+        ) -> Vec<u8> = recv_bytes_until;
+
+        /// [`recv_bytes`](Self::recv_bytes) to the front of `buffer`: the length of the message.
+        ///
+        /// # Errors
+        ///
+        /// [`RecvError`]; [`RecvError::TooLong`] has the message that does not fit.
+        pub fn recv_bytes_into, try_recv_bytes_into, recv_bytes_into_timeout, recv_bytes_into_deadline(
+            self: &Self, buffer: &mut [u8]
+        ) -> usize = recv_bytes_into_until;
+    }
+
+    /// Whether a receive would not wait now: there is a message, or the other end is closed. Takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// What `ppoll(2)` fails with.
+    pub fn poll(&self) -> Result<bool> {
+        self.poll_timeout(Duration::ZERO)
+    }
+
+    /// [`poll`](Self::poll) that waits for it, for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`poll`](Self::poll).
+    pub fn poll_timeout(&self, timeout: Duration) -> Result<bool> {
+        self.poll_until(Deadline::after(timeout))
+    }
+
+    /// [`poll`](Self::poll) that waits for it, until `deadline` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As for [`poll`](Self::poll).
+    pub fn poll_deadline(&self, deadline: Instant) -> Result<bool> {
+        self.poll_until(Deadline::at(deadline))
+    }
+
+    fn poll_until(&self, deadline: Deadline) -> Result<bool> {
+        poll::wait(self.as_fd(), Interest::Readable, deadline)
+            .map_err(|error| Error::new("poll", "connection", error))
+    }
+
     fn recv_until<T: DeserializeOwned>(&self, deadline: Deadline) -> Result<T, RecvError> {
+        self.recv_frame(deadline, |body, fds| {
+            let bytes = body.into_bytes()?;
+            transfer::provide(fds, || encoding::decode(&bytes)).map_err(RecvError::Undecodable)
+        })
+    }
+
+    fn recv_bytes_until(&self, deadline: Deadline) -> Result<Vec<u8>, RecvError> {
+        self.recv_frame(deadline, |body, _| Ok(body.into_bytes()?.into_owned()))
+    }
+
+    fn recv_bytes_into_until(
+        &self,
+        buffer: &mut [u8],
+        deadline: Deadline,
+    ) -> Result<usize, RecvError> {
+        self.recv_frame(deadline, |body, _| match body.copy_to(buffer)? {
+            Ok(len) => Ok(len),
+            Err(body) => Err(RecvError::TooLong(body.into_bytes()?.into_owned())),
+        })
+    }
+
+    fn recv_frame<R>(
+        &self,
+        deadline: Deadline,
+        read: impl FnOnce(Body<'_>, Vec<OwnedFd>) -> Result<R, RecvError>,
+    ) -> Result<R, RecvError> {
         let (mut kept, mut own);
         let buffer = match self.buffer.try_lock() {
             Some(guard) => {
@@ -174,118 +325,45 @@ impl Connection {
             }
         };
         buffer.resize(1 + LIMIT, 0);
-        let Frame { body, fds } =
-            frame::recv(&self.socket, buffer, deadline)?.ok_or(RecvError::Closed)?;
-        transfer::provide(fds, || encoding::decode(&body)).map_err(RecvError::Undecodable)
+        let (body, fds) =
+            frame::recv_unread(&self.socket, buffer, deadline)?.ok_or(RecvError::Closed)?;
+        read(body, fds)
     }
 }
 
-impl From<SeqpacketSocket> for Connection {
+impl<D> From<SeqpacketSocket> for Connection<D> {
     fn from(socket: SeqpacketSocket) -> Self {
-        Self { socket, buffer: Mutex::default() }
+        Self { socket, buffer: Mutex::default(), direction: PhantomData }
     }
 }
 
-impl AsFd for Connection {
+impl<D> AsFd for Connection<D> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
+impl<D> Source for Connection<D> {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
 /// Inside arguments, results and messages only, which carry a duplicate of the descriptor.
-impl Serialize for Connection {
+impl<D> Serialize for Connection<D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.socket.serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Connection {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+impl<'de, D> Deserialize<'de> for Connection<D> {
+    fn deserialize<S: Deserializer<'de>>(deserializer: S) -> Result<Self, S::Error> {
         SeqpacketSocket::deserialize(deserializer).map(Self::from)
     }
 }
 
-impl fmt::Debug for Connection {
+impl<D> fmt::Debug for Connection<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Connection").field(&self.socket).finish()
     }
-}
-
-/// Why a value was not sent.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The peer is gone: every handle of the other end is closed.
-    Closed,
-    /// The queue stayed full until the deadline.
-    TimedOut,
-    /// The value could not be serialized.
-    Encode(EncodeError),
-    /// The operating system refused it.
-    Os(Error),
-}
-
-impl From<TimeoutError> for SendError {
-    fn from(error: TimeoutError) -> Self {
-        match error {
-            TimeoutError::TimedOut => Self::TimedOut,
-            error => match Error::from(error) {
-                error if is_closed(&error) => Self::Closed,
-                error => Self::Os(error),
-            },
-        }
-    }
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("the other end of the connection is closed"),
-            Self::TimedOut => f.write_str("the queue of the connection stayed full"),
-            Self::Encode(error) => error.fmt(f),
-            Self::Os(error) => error.fmt(f),
-        }
-    }
-}
-
-impl error::Error for SendError {}
-
-/// Why no value was received.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum RecvError {
-    /// The peer is gone, and what it sent is received: every handle of the other end is closed.
-    Closed,
-    /// No message came until the deadline.
-    TimedOut,
-    /// The message is not a value of this type. It is gone; the next one can be received.
-    Undecodable(DecodeError),
-    /// The operating system refused it.
-    Os(Error),
-}
-
-impl From<TimeoutError> for RecvError {
-    fn from(error: TimeoutError) -> Self {
-        match error {
-            TimeoutError::TimedOut => Self::TimedOut,
-            error => Self::Os(error.into()),
-        }
-    }
-}
-
-impl fmt::Display for RecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("the other end of the connection is closed"),
-            Self::TimedOut => f.write_str("no message came"),
-            Self::Undecodable(error) => error.fmt(f),
-            Self::Os(error) => error.fmt(f),
-        }
-    }
-}
-
-impl error::Error for RecvError {}
-
-fn is_closed(error: &Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }

@@ -16,6 +16,9 @@ use mp_socket::SeqpacketSocket;
 const INLINE: u8 = 0;
 const SEGMENT: u8 = 1;
 
+/// How many bytes are read from a memfd at once.
+const STEP: usize = 256 << 10;
+
 /// The most descriptors a message may carry beside its own.
 pub(crate) const MAX_FDS: usize = SeqpacketSocket::MAX_FDS - 1;
 
@@ -71,6 +74,16 @@ pub(crate) fn recv<'a>(
     buffer: &'a mut [u8],
     deadline: Deadline,
 ) -> Result<Option<Frame<'a>>, TimeoutError> {
+    let Some((body, fds)) = recv_unread(socket, buffer, deadline)? else { return Ok(None) };
+    Ok(Some(Frame { body: body.into_bytes()?, fds }))
+}
+
+/// [`recv`] that leaves a body which lies in a memfd there.
+pub(crate) fn recv_unread<'a>(
+    socket: &SeqpacketSocket,
+    buffer: &'a mut [u8],
+    deadline: Deadline,
+) -> Result<Option<(Body<'a>, Vec<OwnedFd>)>, TimeoutError> {
     let received = match deadline.instant() {
         None => socket.recv_with_fds(buffer)?,
         Some(instant) => socket.recv_with_fds_deadline(buffer, instant)?,
@@ -78,12 +91,42 @@ pub(crate) fn recv<'a>(
     let Some(received) = received else { return Ok(None) };
     let mut fds = received.fds;
     match buffer[..received.len] {
-        [INLINE, ref body @ ..] => Ok(Some(Frame { body: Cow::Borrowed(body), fds })),
+        [INLINE, ref body @ ..] => Ok(Some((Body::Inline(body), fds))),
         [SEGMENT] if !fds.is_empty() => {
             let segment = SparseSegment::from_fd(fds.remove(0))?;
-            Ok(Some(Frame { body: Cow::Owned(read(&segment)?), fds }))
+            Ok(Some((Body::Segment(segment), fds)))
         }
         _ => Err(malformed().into()),
+    }
+}
+
+/// Where the bytes of a received message are.
+pub(crate) enum Body<'a> {
+    Inline(&'a [u8]),
+    Segment(SparseSegment),
+}
+
+impl<'a> Body<'a> {
+    /// The bytes; those of a segment are copied.
+    pub(crate) fn into_bytes(self) -> Result<Cow<'a, [u8]>, Error> {
+        match self {
+            Self::Inline(bytes) => Ok(Cow::Borrowed(bytes)),
+            Self::Segment(segment) => read(&segment).map(Cow::Owned),
+        }
+    }
+
+    /// Copies the bytes to the front of `buffer`: how many. The body itself where they do not fit.
+    pub(crate) fn copy_to(self, buffer: &mut [u8]) -> Result<Result<usize, Self>, Error> {
+        let len = match &self {
+            Self::Inline(bytes) => bytes.len(),
+            Self::Segment(segment) => usize::try_from(segment.len()).unwrap_or(usize::MAX),
+        };
+        let Some(room) = buffer.get_mut(..len) else { return Ok(Err(self)) };
+        match self {
+            Self::Inline(bytes) => room.copy_from_slice(bytes),
+            Self::Segment(segment) => segment.read_at(0, room)?,
+        }
+        Ok(Ok(len))
     }
 }
 
@@ -93,8 +136,12 @@ fn read(segment: &SparseSegment) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     body.try_reserve_exact(len)
         .map_err(|error| Error::new("receive", format!("message of {len} bytes"), error.into()))?;
-    body.resize(len, 0);
-    segment.read_at(0, &mut body)?;
+    // In steps, so that what is cleared is still in the cache when it is filled.
+    while body.len() < len {
+        let begin = body.len();
+        body.resize(len.min(begin + STEP), 0);
+        segment.read_at(begin as u64, &mut body[begin..])?;
+    }
     Ok(body)
 }
 

@@ -31,7 +31,8 @@
 //! | [`fork()`], [`fork_unchecked`] | run any closure in a copy of this process |
 //! | [`Child`] | the process: wait, join, signal, be called when it ends, poll its descriptor |
 //! | [`ProcessError`], [`Panic`], [`SpawnError`] | how it ended without a result; why it did not start |
-//! | [`Connection`] | values between processes, with open files and other handles inside |
+//! | [`Connection`], [`SendError`], [`RecvError`] | messages between processes: bytes, or values with open files and other handles inside |
+//! | [`Duplex`], [`SendOnly`], [`RecvOnly`]; [`Sends`], [`Receives`] | which way an end of a connection may be used |
 //! | [`TaskKey`], [`Call`] | a function as data, for workers that run many of them |
 //! | [`encode`], [`decode`] | values as bytes |
 //! | [`is_child`], [`init`] | for programs that want to know, or that turn the constructor off |
@@ -120,7 +121,7 @@ pub use mp_signal::Signal;
 pub use crate::{
     builder::{Builder, StartMethod, available_start_methods, spawn},
     child::Child,
-    connection::{Connection, RecvError, SendError},
+    connection::{Connection, Duplex, Receives, RecvError, RecvOnly, SendError, SendOnly, Sends},
     encoding::{DecodeError, EncodeError, decode, encode},
     entry::{init, is_child},
     error::{JoinTimeoutError, ProcessError, SpawnError},

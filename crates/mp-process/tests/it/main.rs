@@ -12,6 +12,7 @@ mod handles;
 mod hygiene;
 mod inject;
 mod lifetime;
+mod messages;
 mod scale;
 mod setup;
 
