@@ -26,8 +26,10 @@
 //! | [`Pool`], [`PoolBuilder`] | a number of workers, and maps and single tasks for them |
 //! | [`Task`], [`Outcomes`] | what a pool owes: a future with `get` and `cancel`, and an iterator |
 //! | [`Queue`] | a bounded queue between any number of processes |
+//! | [`pipe`], [`one_way_pipe`], [`Connection`] | messages between two processes, with handles inside them |
+//! | [`wait`], [`Source`] | for the first of many connections, processes, queues and sockets |
 //! | [`Fd`] | a file, socket or pipe that travels in arguments |
-//! | [`Error`] and [`TaskError`], [`ProcessError`], [`PutError`], [`GetError`] | what can go wrong, for `?` and one by one |
+//! | [`Error`] and [`TaskError`], [`ProcessError`], [`PutError`], [`GetError`], [`SendError`], [`RecvError`] | what can go wrong, for `?` and one by one |
 //!
 //! # When a process dies
 //!
@@ -37,6 +39,7 @@
 //! | a pool worker | the task that it ran fails with [`TaskError::WorkerDied`] or is retried; the worker is replaced; all other tasks complete |
 //! | a producer | items whose `put` had returned are in the queue, complete; one it was putting is not |
 //! | a consumer | the item it was taking is in the queue or gone with it; the others go on |
+//! | the peer of a connection | what it sent, whole; then [`RecvError::Closed`] or [`SendError::Closed`], and [`wait`] says ready |
 //! | the parent | its children are killed, and theirs |
 //! | the fork server | the next start makes another; running children are not its children |
 //!
@@ -52,16 +55,21 @@
 
 #![forbid(unsafe_code)]
 
+mod connection;
 mod error;
 mod pool;
 mod process;
 mod queue;
 pub mod worker;
 
-pub use mp_os::transfer::Fd;
+pub use mp_os::{poll::Source, transfer::Fd};
 pub use mp_process::{Panic, ProcessError, Signal, SpawnError, StartMethod};
 
 pub use crate::{
+    connection::{
+        Connection, Duplex, Receives, RecvError, RecvOnly, SendError, SendOnly, Sends,
+        one_way_pipe, pipe, try_wait, wait, wait_deadline, wait_timeout,
+    },
     error::{Error, PoolStopped, Result, TaskError},
     pool::{
         GetTimeoutError, JobBuilder, Outcomes, Pool, PoolBuilder, PoolStats, Task, WorkerStats,

@@ -6,6 +6,7 @@
     reason = "a test panics where it fails, and workers exit to see what comes of it"
 )]
 
+mod connection;
 mod pool;
 mod pool_control;
 mod pool_death;

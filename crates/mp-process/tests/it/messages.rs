@@ -8,7 +8,11 @@ use std::{
 
 use mp_os::poll::{self, Interest};
 use mp_process::{Connection, Deadline, RecvError, RecvOnly, SendError, SendOnly};
-use mp_testkit::{isolated, isolated_for, skip, sweep, sweep_sample};
+use mp_testkit::{fork_child, isolated, isolated_for, skip, sweep, sweep_sample, wait_asleep};
+use nix::{
+    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction},
+    unistd::Pid,
+};
 
 use crate::each_method;
 
@@ -247,6 +251,47 @@ fn killed_at_every_instruction_a_send_happened_or_did_not() {
                 false => sweep(setup, send, oracle),
             };
             assert!(report.killed > 0);
+        }
+    });
+}
+
+/// With a handler that ends system calls with `EINTR`.
+#[test]
+fn signals_interrupt_no_wait() {
+    extern "C" fn handler(_: i32) {}
+
+    isolated(|| {
+        type Wait = fn(&Connection) -> bool;
+        let waits: [Wait; 4] = [
+            |end| end.recv_bytes().is_ok_and(|bytes| bytes == b"now"),
+            |end| end.recv_bytes_timeout(LONG).is_ok_and(|bytes| bytes == b"now"),
+            |end| end.poll_timeout(LONG).unwrap(),
+            |end| {
+                while end.try_send_bytes(&[7; 9_000]).is_ok() {}
+                end.send_bytes(&[8; 300_000]).is_ok()
+            },
+        ];
+        for wait in waits {
+            let (ours, theirs) = Connection::pair().unwrap();
+            let waiter = fork_child(|| {
+                let handler = SigHandler::Handler(handler);
+                let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+                // SAFETY: the handler does nothing.
+                unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
+                theirs.send(&()).unwrap();
+                i32::from(!wait(&theirs))
+            });
+            drop(theirs);
+            ours.recv::<()>().unwrap();
+            for _ in 0..5 {
+                wait_asleep(waiter.id(), waiter.id());
+                kill(Pid::from_raw(waiter.id().cast_signed()), Signal::SIGUSR1).unwrap();
+            }
+            wait_asleep(waiter.id(), waiter.id());
+            // For the receivers; the sender's messages are read to the end.
+            let _ = ours.try_send_bytes(b"now");
+            while ours.recv_bytes().is_ok() {}
+            assert!(waiter.wait().success());
         }
     });
 }
