@@ -31,8 +31,13 @@ pub fn python(script: &str) -> Option<Command> {
 /// They are in a virtual environment under the target directory, which the first test that needs it makes; that needs a
 /// package index and a C compiler. Where it cannot be made, the reason is kept there until the directory is cleaned.
 pub fn python_with_ipc(script: &str) -> Option<Command> {
-    match environment() {
-        Ok(environment) => Some(command(&environment.join("bin/python"), script)),
+    let interpreter = environment().and_then(|environment| {
+        let interpreter = environment.join("bin/python");
+        // Another user may have made it, of a Python that is not for everybody.
+        checked(Command::new(&interpreter).arg("--version")).map(|()| interpreter)
+    });
+    match interpreter {
+        Ok(interpreter) => Some(command(&interpreter, script)),
         Err(reason) => {
             skip(&reason);
             None
