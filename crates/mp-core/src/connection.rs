@@ -26,7 +26,7 @@ use crate::Result;
 ///
 /// let (ours, theirs) = mp_core::pipe()?;
 /// let child = Process::spawn(add, theirs)?;
-/// ours.send(&(40, 2))?;
+/// ours.send(&(40_u32, 2_u32))?;
 /// assert_eq!(ours.recv::<u32>()?, 42);
 /// drop(ours);
 /// child.join()?;

@@ -196,6 +196,9 @@ impl<D: Sends> Connection<D> {
 impl<D: Receives> Connection<D> {
     /// Receives a value; blocks while there is none.
     ///
+    /// `T` is the type that was sent: the bytes do not tell it, and those of one type may be those of another, too (of `-1` as an
+    /// `i32` and of `1` as a `u32`).
+    ///
     /// # Errors
     ///
     /// [`RecvError`]; after [`RecvError::Undecodable`] the next message can be received.
