@@ -28,6 +28,7 @@
 //! | [`fork_child`], [`exec_child`], [`Child`] | a second process, with this one's memory or with a fresh one |
 //! | [`holder`] | a second process that has something alone, until it is killed |
 //! | [`Gate`], [`wait_for_kill`] | "I am there", without sleeping; and staying there |
+//! | [`Watched`] | a process that is not the test's own child |
 //! | [`wait_asleep`], [`once_asleep`] | "it waits in the kernel", without sleeping |
 //! | [`sweep`], [`sweep_sample`] | kill at every instruction of an operation, and ask an oracle each time |
 //! | [`inject`], [`Victim`], [`Fault`] | kill a process at every system call, or have its calls fail |
@@ -60,6 +61,7 @@ mod run;
 mod sweep;
 mod sys;
 mod watchdog;
+mod watched;
 
 pub use crate::{
     allocations::{CountingAllocator, allocates_nothing, allocations},
@@ -71,8 +73,9 @@ pub use crate::{
     inject::{Failure, Fault, InjectReport, Victim, inject},
     isolated::{accept_children, accept_existing, isolated, isolated_for},
     limits::{assert_explained, has_own_ipc},
-    names::{as_ordinary_user, is_root, skip, skip_without_pidfds, unique_key, unique_name},
+    names::{as_ordinary_user, is_root, skip, unique_key, unique_name},
     python::{python, python_with_ipc},
     run::run,
     sweep::{Point, SweepReport, sweep, sweep_sample},
+    watched::Watched,
 };

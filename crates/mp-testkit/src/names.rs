@@ -44,16 +44,6 @@ pub(crate) fn made() -> Vec<String> {
     NAMES.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Whether `pidfd_open(2)` is denied here, as in some containers: then a test that looks at other processes by pidfds of
-/// its own [skips](skip) itself, which this has done.
-pub fn skip_without_pidfds() -> bool {
-    let is_denied = mp_os::PidFd::open(std::process::id()).is_err();
-    if is_denied {
-        skip("pidfd_open is denied here, by which this test looks at processes");
-    }
-    is_denied
-}
-
 /// Says, in one form that can be searched for, that this machine cannot carry out the calling test.
 ///
 /// Written past the capture of the test harness, as `SKIPPED test NAME: REASON`. The caller returns from the test.

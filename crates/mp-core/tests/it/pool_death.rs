@@ -9,8 +9,7 @@ use std::{
 };
 
 use mp_core::{Error, Pool, ProcessError, Queue, Signal, TaskError};
-use mp_os::PidFd;
-use mp_testkit::{isolated, isolated_for, skip};
+use mp_testkit::{Watched, isolated, isolated_for, skip};
 
 use crate::{LONG, warm_up};
 
@@ -40,7 +39,7 @@ fn end((way, n): (Way, u32)) -> u32 {
 }
 
 fn signal_self(signal: Signal) {
-    PidFd::open(process::id()).unwrap().send_signal(signal.as_raw()).unwrap();
+    Watched::new(process::id()).unwrap().signal(signal.as_raw());
 }
 
 #[expect(unconditional_recursion, reason = "that is the point")]
@@ -68,9 +67,6 @@ fn is_cause(way: Way, error: &TaskError) -> bool {
 #[test]
 fn a_death_fails_its_task_only_and_names_the_cause() {
     isolated(|| {
-        if mp_testkit::skip_without_pidfds() {
-            return;
-        }
         warm_up();
         for way in WAYS {
             // In the middle of a chunk: the tasks before it and after it must not be lost.
@@ -95,13 +91,7 @@ fn a_death_fails_its_task_only_and_names_the_cause() {
 /// Waits until the pool has its full number of workers again, all of them alive.
 fn wait_for_workers(pool: &Pool, number: usize) {
     let end = Instant::now() + Duration::from_secs(1);
-    while pool
-        .pids()
-        .into_iter()
-        .filter(|&pid| PidFd::open(pid).is_ok_and(|p| !p.has_exited().unwrap()))
-        .count()
-        < number
-    {
+    while pool.pids().into_iter().filter(|&pid| Watched::new(pid).is_some()).count() < number {
         assert!(Instant::now() < end, "workers are not replaced within a second");
         std::thread::yield_now();
     }
@@ -110,9 +100,6 @@ fn wait_for_workers(pool: &Pool, number: usize) {
 #[test]
 fn the_error_comes_within_a_second() {
     isolated(|| {
-        if mp_testkit::skip_without_pidfds() {
-            return;
-        }
         warm_up();
         let pool = Pool::new(2).unwrap();
         let (pids, forever) = (Queue::bounded(1).unwrap(), Queue::<u8>::bounded(1).unwrap());
@@ -122,7 +109,7 @@ fn the_error_comes_within_a_second() {
         };
         let task = pool.submit(wait, (pids.clone(), forever)).unwrap();
         let pid = pids.get_timeout(LONG).unwrap();
-        PidFd::open(pid).unwrap().send_signal(Signal::KILL.as_raw()).unwrap();
+        assert!(Watched::new(pid).unwrap().signal(Signal::KILL.as_raw()));
         let start = Instant::now();
         let error = task.get().unwrap_err();
         assert!(is_cause(Way::Kill, &error), "{error}");
@@ -139,9 +126,6 @@ fn the_error_comes_within_a_second() {
 #[test]
 fn map_says_the_cause_after_all_tasks_ended() {
     isolated(|| {
-        if mp_testkit::skip_without_pidfds() {
-            return;
-        }
         warm_up();
         let pool = Pool::new(2).unwrap();
         let done = Queue::bounded(64).unwrap();
@@ -188,9 +172,6 @@ fn retries_run_the_task_again() {
 #[test]
 fn every_task_may_die() {
     isolated(|| {
-        if mp_testkit::skip_without_pidfds() {
-            return;
-        }
         warm_up();
         let pool = Pool::new(2).unwrap();
         let outcomes = pool.imap(end, (0..100).map(|n| (WAYS[n as usize % 5], n))).unwrap();
@@ -205,9 +186,6 @@ fn every_task_may_die() {
 #[test]
 fn a_storm_of_kills_from_outside_gives_each_task_one_outcome() {
     isolated_for(2 * LONG, || {
-        if mp_testkit::skip_without_pidfds() {
-            return;
-        }
         warm_up();
         let pool = Pool::builder().workers(3).build().unwrap();
         let spin = |n: u64| (0..2_000).fold(n, |sum, k| black_box(sum ^ k));
@@ -223,9 +201,9 @@ fn a_storm_of_kills_from_outside_gives_each_task_one_outcome() {
             }
             if n % 300 == 0
                 && let Some(&pid) = pool.pids().get(n as usize % 3)
-                && let Ok(process) = PidFd::open(pid)
+                && let Some(worker) = Watched::new(pid)
             {
-                kills += u32::from(process.send_signal(Signal::KILL.as_raw()).is_ok());
+                kills += u32::from(worker.signal(Signal::KILL.as_raw()));
             }
         }
         assert!(failed <= kills, "{failed} failures of {kills} kills");
@@ -262,9 +240,6 @@ impl Drop for MemoryGroup {
 #[test]
 fn the_out_of_memory_killer_is_named() {
     isolated(|| {
-        if mp_testkit::skip_without_pidfds() {
-            return;
-        }
         warm_up();
         let Some(group) = MemoryGroup::new(64 << 20) else {
             return skip("no memory cgroup can be made here");

@@ -6,8 +6,7 @@ use std::{
 };
 
 use mp_core::{Error, Pool, PoolStopped, Process, Queue, Signal, TaskError};
-use mp_os::{Deadline, PidFd};
-use mp_testkit::{exec_child, isolated, isolated_for};
+use mp_testkit::{Watched, exec_child, isolated, isolated_for};
 
 use crate::{LONG, METHODS, block_on, warm_up};
 
@@ -165,9 +164,6 @@ fn two_hundred_workers_leave_nothing() {
 #[test]
 fn workers_go_with_a_parent_that_is_killed() {
     isolated(|| {
-        if mp_testkit::skip_without_pidfds() {
-            return;
-        }
         mp_testkit::expect_orphans();
         warm_up();
         for method in METHODS {
@@ -187,13 +183,12 @@ fn workers_go_with_a_parent_that_is_killed() {
             };
             let parent = Process::spawn(parent, (method == METHODS[1], pids.clone())).unwrap();
             let family: Vec<_> =
-                (0..6).map(|_| PidFd::open(pids.get_timeout(LONG).unwrap()).unwrap()).collect();
+                (0..6).map(|_| Watched::new(pids.get_timeout(LONG).unwrap()).unwrap()).collect();
             parent.kill().unwrap();
             parent.join().unwrap_err();
-            let second = Deadline::after(Duration::from_secs(1));
             for process in family {
                 assert!(
-                    process.wait_exit(second).unwrap(),
+                    process.wait_dead(Duration::from_secs(1)),
                     "alive a second after its parent's death"
                 );
             }
@@ -215,15 +210,11 @@ fn a_pool_works_in_a_process_without_a_harness() {
 #[test]
 fn idle_workers_that_die_are_replaced() {
     isolated(|| {
-        if mp_testkit::skip_without_pidfds() {
-            return;
-        }
         warm_up();
         let pool = Pool::new(1).unwrap();
         for _ in 0..20 {
-            let worker = PidFd::open(pool.pids()[0]).unwrap();
-            worker.send_signal(Signal::KILL.as_raw()).unwrap();
-            assert!(worker.wait_exit(Deadline::after(LONG)).unwrap());
+            let worker = Watched::new(pool.pids()[0]).unwrap();
+            assert!(worker.signal(Signal::KILL.as_raw()) && worker.wait_dead(LONG));
             assert_eq!(pool.apply(|n: u8| n, 3).unwrap(), 3);
         }
     });

@@ -7,9 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_os::PidFd;
 use mp_process::{Builder, Child, Connection, Deadline, ProcessError, RecvError, Signal};
-use mp_testkit::isolated;
+use mp_testkit::{Watched, isolated};
 
 use crate::{METHODS, SERVER, each_method, reap_orphans, wait_for_kill, warm_up};
 
@@ -128,14 +127,11 @@ fn a_callback_may_panic_and_may_start_processes() {
 #[test]
 fn callbacks_start_processes_while_the_server_is_replaced() {
     isolated(|| {
-        if mp_testkit::skip_without_pidfds() {
-            return;
-        }
         warm_up();
         let (sender, receiver) = mpsc::channel();
         std::thread::scope(|scope| {
             for _ in 0..20 {
-                let victim = PidFd::open(server()).unwrap();
+                let victim = Watched::new(server()).unwrap();
                 let child = mp_process::spawn(|()| (), ()).unwrap();
                 let sender = sender.clone();
                 child
@@ -144,7 +140,7 @@ fn callbacks_start_processes_while_the_server_is_replaced() {
                         sender.send(next.join().unwrap()).unwrap();
                     })
                     .unwrap();
-                victim.send_signal(Signal::KILL.as_raw()).unwrap();
+                assert!(victim.signal(Signal::KILL.as_raw()));
                 // At the same time as the callback: one of the two starts the new server.
                 let other = scope.spawn(|| mp_process::spawn(|()| (), ()).unwrap().join().unwrap());
                 assert_eq!(receiver.recv_timeout(PATIENCE), Ok(2));
@@ -174,18 +170,14 @@ fn family((peer, depth): (Connection, u32)) {
 #[test]
 fn a_killed_parent_takes_all_descendants_along() {
     isolated(|| {
-        if mp_testkit::skip_without_pidfds() {
-            return;
-        }
         each_method(|builder| {
             let (ours, theirs) = Connection::pair().unwrap();
             let child = builder.spawn(family, (theirs, 2)).unwrap();
             let pids: Vec<u32> = (0..7).map(|_| ours.recv_timeout(PATIENCE).unwrap()).collect();
-            let alive: Vec<_> = pids.iter().map(|&pid| PidFd::open(pid).unwrap()).collect();
+            let alive: Vec<_> = pids.iter().map(|&pid| Watched::new(pid).unwrap()).collect();
             child.kill().unwrap();
-            let deadline = Deadline::after(Duration::from_secs(1));
-            for (pid, process) in pids.iter().zip(&alive) {
-                assert!(process.wait_exit(deadline).unwrap(), "{pid} lives on");
+            for process in &alive {
+                assert!(process.wait_dead(Duration::from_secs(1)), "{} lives on", process.id());
             }
             assert!(matches!(ours.recv_timeout::<u32>(PATIENCE), Err(RecvError::Closed)));
             drop(child);
@@ -213,17 +205,14 @@ fn parent_of_one_without_the_note((peer, fresh): (Connection, bool)) {
 #[test]
 fn the_second_net_holds_alone() {
     isolated(|| {
-        if mp_testkit::skip_without_pidfds() {
-            return;
-        }
         warm_up();
         for fresh in [false, true] {
             let (ours, theirs) = Connection::pair().unwrap();
             let parent =
                 mp_process::spawn(parent_of_one_without_the_note, (theirs, fresh)).unwrap();
-            let grandchild = PidFd::open(ours.recv_timeout(PATIENCE).unwrap()).unwrap();
+            let grandchild = Watched::new(ours.recv_timeout(PATIENCE).unwrap()).unwrap();
             parent.kill().unwrap();
-            assert!(grandchild.wait_exit(Deadline::after(Duration::from_secs(1))).unwrap());
+            assert!(grandchild.wait_dead(Duration::from_secs(1)));
         }
         reap_orphans();
     });
@@ -232,16 +221,12 @@ fn the_second_net_holds_alone() {
 #[test]
 fn a_dead_server_is_replaced() {
     isolated(|| {
-        if mp_testkit::skip_without_pidfds() {
-            return;
-        }
         warm_up();
         let running = mp_process::spawn(wait_for_kill, ()).unwrap();
         for _ in 0..3 {
             let old = server();
-            let pidfd = PidFd::open(old).unwrap();
-            pidfd.send_signal(Signal::KILL.as_raw()).unwrap();
-            assert!(pidfd.wait_exit(Deadline::after(PATIENCE)).unwrap());
+            let victim = Watched::new(old).unwrap();
+            assert!(victim.signal(Signal::KILL.as_raw()) && victim.wait_dead(PATIENCE));
             restart();
             assert_ne!(server(), old);
             assert!(running.is_alive(), "a child is not tied to the server");
@@ -284,9 +269,9 @@ fn a_server_or_spare_killed_at_any_time() {
                         break;
                     }
                     let victim = children().into_iter().find(|(_, comm)| comm == name);
-                    if let Some(Ok(pidfd)) = victim.map(|(pid, _)| PidFd::open(pid)) {
-                        // It may be dead by now.
-                        let _ = pidfd.send_signal(Signal::KILL.as_raw());
+                    // It may be dead by now.
+                    if let Some(victim) = victim.and_then(|(pid, _)| Watched::new(pid)) {
+                        victim.signal(Signal::KILL.as_raw());
                     }
                 }
             });
