@@ -10,7 +10,6 @@ use std::{
 };
 
 use mp_core::{Error, Pool, PoolStopped, Queue, TaskError, worker};
-use mp_os::{Deadline, PidFd};
 use mp_testkit::isolated;
 use serde::{Deserialize, Serialize};
 
@@ -217,11 +216,8 @@ fn a_worker_that_replaces_another_has_its_number() {
         warm_up();
         let pool = Pool::new(2).unwrap();
         for pid in pool.pids() {
-            let Ok(process) = PidFd::open(pid) else {
-                return mp_testkit::skip("no pidfds");
-            };
-            process.send_signal(mp_core::Signal::KILL.as_raw()).unwrap();
-            assert!(process.wait_exit(Deadline::after(LONG)).unwrap());
+            let process = mp_testkit::Watched::new(pid).unwrap();
+            assert!(process.signal(mp_core::Signal::KILL.as_raw()) && process.wait_dead(LONG));
             eventually("it is replaced", || {
                 let ids = pool.stats().workers.into_iter().map(|worker| worker.id);
                 ids.eq(0..2) && !pool.pids().contains(&pid)
