@@ -196,24 +196,18 @@ impl<P: Fn(), E: fmt::Display, O: Fn() -> Result<(), E>> Sweep<P, O> {
             return false;
         }
         let (run, account) = self.injection.run(at, Some(&self.census));
-        let Some(number) = run.hit else { return false };
-        self.report.points += 1;
-        if let Err(failure) = self.judge(at, number, run, account) {
-            self.failures.push(format!("at {at:?}, system call {number}: {failure}"));
+        let hit = run.hit;
+        if let Err(failure) = self.judge(run, account) {
+            self.failures.push(format!("at {at:?}, system call {hit:?}: {failure}"));
         }
-        true
+        hit.is_some()
     }
 
-    fn judge(
-        &mut self,
-        at: At,
-        number: i64,
-        run: Run,
-        account: Option<operator::Account>,
-    ) -> Result<(), String> {
+    fn judge(&mut self, run: Run, account: Option<operator::Account>) -> Result<(), String> {
         if let Some(evidence) = run.hang {
             return Err(evidence);
         }
+        self.report.points += usize::from(run.hit.is_some());
         let suicide =
             self.injection.victim == Victim::Operator && self.injection.fault == Fault::Kill;
         match (account, run.status) {
@@ -227,12 +221,14 @@ impl<P: Fn(), E: fmt::Display, O: Fn() -> Result<(), E>> Sweep<P, O> {
                     let error = account.error.as_deref().unwrap_or("a result");
                     return Err(format!("after {error} there are {}", differences.join(", ")));
                 }
-                match account.error {
-                    Some(error) => {
-                        println!("at {at:?}, system call {number}: {error}");
+                match (run.hit, account.error) {
+                    (Some(number), Some(error)) => {
+                        println!("system call {number}: {error}");
                         self.report.errors += 1;
                     }
-                    None => self.report.results += 1,
+                    (Some(_), None) => self.report.results += 1,
+                    (None, Some(error)) => return Err(format!("without a fault: {error}")),
+                    (None, None) => {}
                 }
             }
         }

@@ -61,7 +61,7 @@ fn interrupted_calls_are_repeated() {
     isolated(|| {
         let read = || File::open("/dev/zero").and_then(|mut file| file.read_exact(&mut [0; 8]));
         let report = inject(Operator, Fail(Interrupted), ALL, || {}, read);
-        assert_eq!((report.points, report.errors, report.results), (2, 0, 2), "{report}");
+        assert_eq!((report.points, report.errors, report.results), (1, 0, 1), "{report}");
     });
 }
 
@@ -93,7 +93,9 @@ fn ask() -> io::Result<()> {
 #[test]
 fn a_server_that_was_there_before_is_killed() {
     isolated(|| {
-        let report = inject(Standing(0), Kill, ALL, || ask().unwrap(), ask);
+        // The second time it answers, so that it stands there waiting.
+        let prepare = || (0..2).for_each(|_| ask().unwrap());
+        let report = inject(Standing(0), Kill, ALL, prepare, ask);
         assert!(report.points >= 3 && report.results == report.points, "{report}");
     });
 }
@@ -143,6 +145,6 @@ fn what_outlives_its_parent_is_found() {
             Ok::<_, Infallible>(())
         };
         // One early point has no child yet, the next one has.
-        inject(Operator, Kill, 4, || {}, orphan);
+        inject(Operator, Kill, 2, || {}, orphan);
     });
 }
