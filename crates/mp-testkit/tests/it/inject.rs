@@ -134,17 +134,21 @@ fn a_panic_on_the_way_of_an_error_is_found() {
 #[should_panic(expected = "not over after 2s")]
 fn what_outlives_its_parent_is_found() {
     isolated(|| {
-        let orphan = || {
+        let orphan = || -> io::Result<()> {
             let child = fork_child(|| {
                 // Longer than is allowed, and not for ever.
                 let deadline = mp_os::Deadline::after(Duration::from_secs(4));
                 mp_os::poll::wait_many(&[], deadline).unwrap();
                 0
             });
+            // Most of what it does.
+            for _ in 0..20 {
+                File::open("/dev/null")?;
+            }
             child.kill();
-            Ok::<_, Infallible>(())
+            Ok(())
         };
-        // One early point has no child yet, the next one has.
+        // The child is there in the middle.
         inject(Operator, Kill, 2, || {}, orphan);
     });
 }
