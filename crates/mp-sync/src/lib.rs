@@ -36,16 +36,44 @@
 
 #![deny(unsafe_code)]
 
+mod barrier;
+mod bounded;
+mod condvar;
 mod doorbell;
+mod error;
+mod event;
+mod ledger;
 mod lock;
+mod mutex;
+mod once;
+mod place;
+mod process;
+mod raw;
+mod reentrant;
 mod robust;
+mod rwlock;
+mod semaphore;
 mod spin;
 mod sys;
+mod versions;
+mod wait;
 
+pub use bytemuck::Pod;
 pub use mp_os::{Deadline, Error, Result, TimeoutError, TryError};
 
 pub use crate::{
+    barrier::{Barrier, BarrierError},
+    bounded::BoundedSemaphore,
+    condvar::Condvar,
     doorbell::{Doorbell, Listener},
+    error::{LockError, Recover},
+    event::Event,
     lock::{LeafGuard, LeafLock, Released},
+    mutex::{Mutex, MutexGuard},
+    once::Once,
+    process::pid_namespace,
+    reentrant::{ReentrantGuard, ReentrantLock},
+    rwlock::{ReadGuard, RwLock, WriteGuard},
+    semaphore::{Permit, Semaphore},
     spin::{Patience, current_cpu},
 };

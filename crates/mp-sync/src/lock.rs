@@ -22,16 +22,17 @@ use nix::errno::Errno;
 
 use crate::{
     Doorbell,
+    process::thread_lives,
     robust::{Holder, Pending},
     spin, sys,
 };
 
 /// The holder's thread number; zero while nobody holds the lock.
-const HOLDER: u32 = 0x3fff_ffff;
+pub(crate) const HOLDER: u32 = 0x3fff_ffff;
 /// The kernel's mark: the previous holder died inside.
-const OWNER_DIED: u32 = 0x4000_0000;
+pub(crate) const OWNER_DIED: u32 = 0x4000_0000;
 /// Somebody sleeps, or has slept and cannot know whether others still do.
-const WAITERS: u32 = 0x8000_0000;
+pub(crate) const WAITERS: u32 = 0x8000_0000;
 
 /// The longest sleep before looking whether the holder is still alive.
 const SLICE: Duration = Duration::from_millis(100);
@@ -224,7 +225,7 @@ impl LeafLock {
     /// Should the dead thread's number be given to a new thread right now, which takes this very lock between the look and
     /// the exchange, two would hold it. The number would have to come round (32,768 at least) in that time.
     fn recover(&self, state: u32, tid: u32) -> bool {
-        !sys::thread_lives(state & HOLDER) && self.take(state, tid | WAITERS).is_ok()
+        !thread_lives(state & HOLDER) && self.take(state, tid | WAITERS).is_ok()
     }
 }
 

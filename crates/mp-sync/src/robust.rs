@@ -5,7 +5,8 @@
 //! TID, the word becomes `OWNER_DIED` and one waiter is woken; if its TID bits are zero, one waiter is woken too, for the
 //! wake-up that the dying thread may have owed. So a lock is robust for as long as `list_op_pending` names its word, from
 //! before the word is taken until after the waiters were woken. The list proper is not used: nothing in shared memory
-//! points anywhere, and a hostile peer finds no pointer to bend. Source: `Documentation/locking/robust-futex-ABI.rst`.
+//! points anywhere, and a hostile peer finds no pointer to bend. A thread that holds several locks tells the kernel of the
+//! innermost leaf, else of the outermost one: for the others there is [`ProcessId`](crate::process::ProcessId). Source: `Documentation/locking/robust-futex-ABI.rst`.
 //!
 //! What is known about a thread is cached in thread-local storage, which a forked process inherits with its parent's TID
 //! inside, and a raw `clone(2)` runs no `atfork` handler. So the cache is valid for one *generation* only, a number on a
@@ -52,12 +53,20 @@ pub(crate) struct Holder {
     /// The thread's number in its PID namespace, as the kernel compares it with the lock word.
     pub(crate) tid: u32,
     futex_offset: isize,
-    pending: Pending,
+    pending: Slot,
 }
 
 /// The calling thread's `list_op_pending`. Not `Send`: it is this thread's own.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pending(*mut *mut u8);
+struct Slot(*mut *mut u8);
+
+/// The kernel knows of a word; and which one it is to know of afterwards.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    slot: Slot,
+    /// A lock that this thread holds all the while, or null.
+    outer: *mut u8,
+}
 
 /// A generation that no process ever has, and no cache is valid in.
 const UNKNOWN: u64 = u64::MAX;
@@ -77,7 +86,7 @@ thread_local! {
             holder: Cell::new(Holder {
                 tid: 0,
                 futex_offset: 0,
-                pending: Pending(ptr::null_mut()),
+                pending: Slot(ptr::null_mut()),
             }),
             own_head: UnsafeCell::new(RobustHead {
                 list: ptr::null_mut(),
@@ -88,11 +97,20 @@ thread_local! {
     };
 }
 
-/// Stands in for the wiped page until there is one, and for ever where the kernel refuses one: no cache is valid then.
-static NO_PAGE: AtomicU64 = AtomicU64::new(0);
+/// What is known about this process: zeroes in one that has just been forked.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    /// Zero where no thread of this process has asked yet.
+    generation: AtomicU64,
+    /// The bits of its [`ProcessId`](crate::process::ProcessId); zero where no thread has asked yet.
+    process: AtomicU64,
+}
 
-/// The word of the wiped page: this process's generation, or zero where no thread of it has asked yet.
-static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new((&raw const NO_PAGE).cast_mut());
+/// Stands in for the wiped page until there is one, and for ever where the kernel refuses one: no cache is valid then.
+static NO_PAGE: Page = Page { generation: AtomicU64::new(0), process: AtomicU64::new(0) };
+
+/// The wiped page.
+static PAGE: AtomicPtr<Page> = AtomicPtr::new((&raw const NO_PAGE).cast_mut());
 
 /// The newest generation of this process and its ancestors. Ordinary memory, so that a child counts on from here and its
 /// generation differs from every one that its inherited thread-local storage may hold.
@@ -103,34 +121,52 @@ impl Holder {
     #[inline]
     pub(crate) fn current() -> Result<Self> {
         CACHE.with(|cache| {
-            let valid = cache.generation.get() == page().load(Relaxed);
+            let valid = cache.generation.get() == page().generation.load(Relaxed);
             if valid { Ok(cache.holder.get()) } else { cache.fill() }
         })
     }
 
-    /// Tells the kernel which word this thread is about to take: from here on it is repaired if we die.
+    /// Tells the kernel which word this thread is about to take or to release: from here on it is repaired if we die.
     #[inline]
     pub(crate) fn begin(self, word: &AtomicU32) -> Pending {
         let entry = word.as_ptr().cast::<u8>().wrapping_byte_offset(-self.futex_offset);
+        let known = self.pending.get();
         self.pending.set(entry);
         // A thread that dies has retired its stores in program order, so only the compiler could take the word earlier.
         compiler_fence(SeqCst);
-        self.pending
+        let outer = if known == entry { ptr::null_mut() } else { known };
+        Pending { slot: self.pending, outer }
     }
 }
 
 impl Pending {
-    /// Tells the kernel that this thread neither holds a word nor owes a wake-up.
+    /// Tells the kernel that this thread neither holds this word nor owes a wake-up for it.
     #[inline]
     pub(crate) fn end(self) {
         compiler_fence(SeqCst);
-        self.set(ptr::null_mut());
+        self.slot.set(self.outer);
+    }
+
+    /// The word is held from here on, whatever else happens inside: the kernel goes on knowing of it, unless this thread
+    /// holds another lock around it that the kernel knows of.
+    #[inline]
+    pub(crate) fn stay(self) {
+        if !self.outer.is_null() {
+            self.end();
+        }
+    }
+}
+
+impl Slot {
+    #[inline]
+    fn get(self) -> *mut u8 {
+        // SAFETY: it is in this thread's head, `Slot` is not `Send`, so the head is alive; nobody else writes it.
+        unsafe { self.0.read_volatile() }
     }
 
     #[inline]
     fn set(self, entry: *mut u8) {
-        // SAFETY: it is in this thread's head, `Pending` is not `Send`, so the head is alive; nobody but this thread and,
-        // after it, the kernel looks at it.
+        // SAFETY: as above; nobody but this thread and, after it, the kernel looks at it.
         unsafe { self.0.write_volatile(entry) };
     }
 }
@@ -145,9 +181,14 @@ impl Cache {
         let futex_offset = unsafe { (*head.as_ptr()).futex_offset };
         // SAFETY: as above; a field's address, not its value.
         let pending = unsafe { &raw mut (*head.as_ptr()).list_op_pending };
-        let holder = Holder { tid: sys::gettid(), futex_offset, pending: Pending(pending) };
+        let holder = Holder { tid: sys::gettid(), futex_offset, pending: Slot(pending) };
         self.holder.set(holder);
-        self.generation.set(generation().unwrap_or(UNKNOWN));
+        let generation = generation();
+        self.generation.set(generation.unwrap_or(UNKNOWN));
+        if generation.is_some() {
+            // A forked child has a copy of what its parent held, and holds none of it.
+            holder.pending.set(ptr::null_mut());
+        }
         Ok(holder)
     }
 
@@ -166,8 +207,23 @@ impl Cache {
     }
 }
 
+/// The number of this process, which `find` finds out the first time.
 #[inline]
-fn page() -> &'static AtomicU64 {
+pub(crate) fn process(find: impl FnOnce() -> u64) -> u64 {
+    match page().process.load(Relaxed) {
+        0 => {
+            let found = find();
+            if generation().is_some() {
+                page().process.store(found, Relaxed);
+            }
+            found
+        }
+        known => known,
+    }
+}
+
+#[inline]
+fn page() -> &'static Page {
     // SAFETY: the pointer is to `NO_PAGE` or to a page that is never unmapped.
     unsafe { &*PAGE.load(Acquire) }
 }
@@ -179,10 +235,11 @@ fn generation() -> Option<u64> {
         // Where two threads come here at once, the page of the second stays unused.
         let _ = PAGE.compare_exchange((&raw const NO_PAGE).cast_mut(), new, AcqRel, Acquire);
     }
-    match page().load(Relaxed) {
+    let known = &page().generation;
+    match known.load(Relaxed) {
         0 => {
             let new = NEWEST.fetch_add(1, Relaxed) + 1;
-            let set = page().compare_exchange(0, new, Relaxed, Relaxed);
+            let set = known.compare_exchange(0, new, Relaxed, Relaxed);
             Some(set.map_or_else(|other| other, |_| new))
         }
         generation => Some(generation),

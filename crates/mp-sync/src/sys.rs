@@ -3,8 +3,8 @@
 //! # Safety
 //!
 //! Every function here is safe to call, except the one that says otherwise: each passes only pointers to its own locals, to
-//! borrowed arguments for the length of one call, or to memory that is never freed. The two casts rely on
-//! `#[repr(transparent)]`.
+//! borrowed arguments for the length of one call, or to memory that is never freed. The casts rely on
+//! `#[repr(transparent)]` and on what [`Shared`] promises.
 
 #![allow(unsafe_code, reason = "system calls")]
 
@@ -12,6 +12,7 @@ use std::{
     io,
     num::NonZero,
     ptr::{self, NonNull},
+    slice,
     sync::atomic::{AtomicU32, AtomicU64},
 };
 
@@ -21,7 +22,14 @@ use nix::{
     sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap},
 };
 
-use crate::{Doorbell, LeafLock, robust::RobustHead};
+use crate::{
+    Doorbell, LeafLock, barrier, condvar, event,
+    ledger::Holding,
+    once,
+    raw::RawMutex,
+    robust::{Page, RobustHead},
+    rwlock, semaphore,
+};
 
 impl LeafLock {
     /// The lock that lives in `word`, usually a word of shared memory. Zero is a free lock.
@@ -37,6 +45,42 @@ impl Doorbell {
         // SAFETY: `Doorbell` is `#[repr(transparent)]` over `AtomicU32`, and every value of it is a valid state.
         unsafe { &*ptr::from_ref(word).cast::<Self>() }
     }
+}
+
+/// What may lie in memory that other processes write at any time.
+///
+/// # Safety
+///
+/// It is `#[repr(C)]` and made of atomic integers of at most 8 bytes and of other such types, and of nothing else.
+pub(crate) unsafe trait Shared {}
+
+macro_rules! shared {
+    ($($name:ty),+ $(,)?) => {$(
+        // SAFETY: a `#[repr(C)]` structure, whose fields are all atomic integers or structures of this list.
+        unsafe impl Shared for $name {}
+    )+};
+}
+
+shared!(RawMutex, Holding, semaphore::Head, rwlock::Head, condvar::Head, condvar::Waiter);
+shared!(event::Head, barrier::Head, barrier::Place, once::Head);
+
+/// The `T` that begins with the first of `words`, and the words after it; `None` where it needs more than there are.
+#[inline]
+pub(crate) fn split<T: Shared>(words: &[AtomicU64]) -> Option<(&T, &[AtomicU64])> {
+    const { assert!(align_of::<T>() <= align_of::<AtomicU64>()) };
+    let (head, rest) = words.split_at_checked(size_of::<T>().div_ceil(size_of::<AtomicU64>()))?;
+    // SAFETY: the words are long and aligned enough, and `Shared` promises that `T` is nothing but atomic integers, so that
+    // any bytes are valid and others may write them at any time.
+    Some((unsafe { &*head.as_ptr().cast::<T>() }, rest))
+}
+
+/// As many `T`s in a row as `words` have room for.
+#[inline]
+pub(crate) fn row<T: Shared>(words: &[AtomicU64]) -> &[T] {
+    const { assert!(align_of::<T>() <= align_of::<AtomicU64>() && size_of::<T>() > 0) };
+    let count = size_of_val(words) / size_of::<T>();
+    // SAFETY: so many are inside; for the rest as in `split`.
+    unsafe { slice::from_raw_parts(words.as_ptr().cast::<T>(), count) }
 }
 
 /// `FUTEX_WAIT_BITSET`, between processes, until an absolute `CLOCK_MONOTONIC` time: sleeps while `word` is `expected`.
@@ -103,9 +147,9 @@ pub(crate) unsafe fn set_robust_head(head: NonNull<RobustHead>) -> io::Result<()
     cvt(unsafe { libc::syscall(libc::SYS_set_robust_list, head.as_ptr(), len) }).map(drop)
 }
 
-/// A word that reads zero in every new process, however it was cloned: `MADV_WIPEONFORK`. Never unmapped.
-pub(crate) fn wiped_on_fork() -> io::Result<&'static AtomicU64> {
-    const LEN: NonZero<usize> = NonZero::new(size_of::<AtomicU64>()).unwrap();
+/// Memory that reads zero in every new process, however it was cloned: `MADV_WIPEONFORK`. Never unmapped.
+pub(crate) fn wiped_on_fork() -> io::Result<&'static Page> {
+    const LEN: NonZero<usize> = NonZero::new(size_of::<Page>()).unwrap();
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: a new private anonymous mapping replaces nothing. The kernel rounds the length up to a page.
     let page = unsafe { mmap_anonymous(None, LEN, access, MapFlags::MAP_PRIVATE) }?;
@@ -116,21 +160,15 @@ pub(crate) fn wiped_on_fork() -> io::Result<&'static AtomicU64> {
         return Err(refused.into());
     }
     // SAFETY: the page is zeroed, aligned, writable and never unmapped; only atomics ever touch it.
-    Ok(unsafe { page.cast::<AtomicU64>().as_ref() })
+    Ok(unsafe { page.cast::<Page>().as_ref() })
 }
 
-/// Whether a thread of this number exists that could still run: neither gone nor a zombie. In doubt, it does.
-pub(crate) fn thread_lives(tid: u32) -> bool {
-    let Ok(raw) = i32::try_from(tid) else { return true };
+/// Whether a thread or process of this number exists, be it a zombie. In doubt, it does.
+pub(crate) fn exists(number: u32) -> bool {
+    let Ok(raw) = i32::try_from(number) else { return true };
     // SAFETY: integers only, and signal 0 is not sent.
     let probe = cvt(unsafe { libc::kill(raw, 0) });
-    if probe.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH)) {
-        return false;
-    }
-    // The name in parentheses may hold any character; the state follows the last one.
-    let stat = std::fs::read(format!("/proc/{tid}/stat")).unwrap_or_default();
-    let name_end = stat.iter().rposition(|&byte| byte == b')');
-    !matches!(name_end.and_then(|end| stat.get(end + 2)), Some(b'Z' | b'X'))
+    probe.map_err(|error| error.raw_os_error()) != Err(Some(libc::ESRCH))
 }
 
 /// The core this thread runs on right now.

@@ -2,8 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be carried out has failed")]
 
+mod barrier;
+mod condvar;
 mod doorbell;
+mod event;
 mod fork;
+mod identity;
 mod lock;
+mod mutex;
+mod once;
+mod rwlock;
+mod semaphore;
 mod shared;
 mod sweep;
+mod sweep_monitors;
+mod sweep_mutex;

@@ -1,6 +1,9 @@
 //! Words of shared memory, and processes that use them.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
 use mp_shm::Segment;
 use mp_sync::{Doorbell, LeafLock};
@@ -58,5 +61,63 @@ impl Shared {
         while self.word().load(Relaxed) & WAITERS == 0 {
             std::thread::yield_now();
         }
+    }
+}
+
+/// Zeroed words of shared memory, for the objects that take more than one.
+pub(crate) struct Words(Segment);
+
+impl Words {
+    pub(crate) fn new() -> Self {
+        Self(Segment::create("mp-sync-test", 8192).unwrap())
+    }
+
+    /// So many words from `start`.
+    pub(crate) fn at(&self, start: usize, count: usize) -> &[AtomicU64] {
+        self.0.mapping().atomics(8 * start, count).unwrap()
+    }
+
+    /// A number of a test's own.
+    pub(crate) fn number(&self) -> &AtomicU64 {
+        &self.at(1023, 1)[0]
+    }
+}
+
+/// A child that does something and then stays, holding what `body` gave back, until it is killed.
+pub(crate) fn stays<R>(body: impl FnOnce() -> R) -> Child {
+    let done = Gate::new();
+    let child = fork_child(|| {
+        let _held = body();
+        done.open();
+        wait_for_kill()
+    });
+    child.wait_at(&done);
+    child
+}
+
+/// How long survivors took to go on.
+#[derive(Default)]
+pub(crate) struct Recovery(Vec<Duration>);
+
+impl Recovery {
+    /// Survivors go on within that.
+    const PROMISE: Duration = Duration::from_millis(50);
+
+    pub(crate) fn time<R>(&mut self, survive: impl FnOnce() -> R) -> R {
+        let start = Instant::now();
+        let result = survive();
+        self.0.push(start.elapsed());
+        result
+    }
+
+    /// What is slow by itself is slow each time; a busy machine makes some slow.
+    #[track_caller]
+    pub(crate) fn check(mut self, name: &str) {
+        assert!(!self.0.is_empty(), "nobody survived");
+        self.0.sort_unstable();
+        let at = |part: usize| self.0[(self.0.len() * part / 100).min(self.0.len() - 1)];
+        let (best, most, all) = (at(25), at(90), at(100));
+        println!("{name}: {} recoveries, 90 % in {most:?}, all in {all:?}", self.0.len());
+        assert!(best <= Self::PROMISE && all < Duration::from_secs(2));
     }
 }

@@ -6,12 +6,12 @@ use mp_testkit::{Child, Point, SweepReport, isolated_for, sweep, sweep_sample};
 
 use crate::shared::{OWNER_DIED, Shared, WAITERS};
 
-const LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 /// Far more than a slice.
-const SOON: Duration = Duration::from_secs(5);
+pub(crate) const SOON: Duration = Duration::from_secs(5);
 
 /// Every point of an optimized build, some of another one.
-fn kill<S>(
+pub(crate) fn kill<S>(
     name: &str,
     setup: impl FnMut() -> S,
     operation: impl Fn(&S),

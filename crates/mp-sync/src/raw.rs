@@ -1,0 +1,232 @@
+//! A lock that is held while code of a user runs: the leaf lock's word, and beside it who holds it.
+//!
+//! The kernel is told of one word a thread. While a thread holds one lock of this kind and no leaf, that is this lock's, and
+//! a death is seen at once, as with the leaf lock. A thread that holds several, or a leaf inside, is known by its
+//! process: waiters look every 25 ms whether that is dead.
+//!
+//! **Who may judge.** `holder` is the holder's process, or zero in the first instants and the last ones, in which the kernel
+//! knows of the word. A free word without `OWNER_DIED` always comes with a zero, so whoever takes that by one exchange needs
+//! no more than to write its own process afterwards: until then nobody judges it. A dead holder's lock changes hands under
+//! `recovery`, a leaf lock: the new holder writes its process *first* and then takes the word. So a process found in `holder`
+//! under `recovery`, with a thread number in the word, is the one that holds the lock or is about to, and if it is dead,
+//! nobody does.
+//!
+//! **Memory order.** As for the leaf lock; `holder` is written by the one who has, or is about to have, the lock, and only the
+//! order in one thread matters where that thread is killed.
+
+use std::{
+    sync::atomic::{
+        AtomicU32, AtomicU64,
+        Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+    },
+    time::Duration,
+};
+
+use mp_os::{Deadline, Error, Result, TimeoutError};
+use nix::errno::Errno;
+
+use crate::{
+    LeafLock,
+    lock::{HOLDER, OWNER_DIED, WAITERS},
+    process::ProcessId,
+    robust::Holder,
+    spin, sys,
+};
+
+/// The longest sleep before looking whether the holder is still alive.
+pub(crate) const SLICE: Duration = Duration::from_millis(25);
+
+/// A robust mutex without a value. All zeroes are a free one.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct RawMutex {
+    /// As that of the [`LeafLock`].
+    word: AtomicU32,
+    /// A leaf lock, for those who take the mutex from a dead holder.
+    recovery: AtomicU32,
+    /// The bits of the holder's [`ProcessId`], or zero.
+    holder: AtomicU64,
+    /// How often the holder has locked a reentrant lock, beyond the first time.
+    pub(crate) depth: AtomicU32,
+    /// A holder died or panicked, and nobody has cleared that.
+    pub(crate) poison: AtomicU32,
+}
+
+/// What a thread that wants the lock is.
+#[derive(Clone, Copy)]
+struct Taker {
+    tid: u32,
+    process: ProcessId,
+}
+
+impl RawMutex {
+    /// Takes the lock; whether its last holder died inside.
+    #[inline]
+    pub(crate) fn lock_until(&self, deadline: Deadline) -> Result<bool, TimeoutError> {
+        let thread = Holder::current()?;
+        let process = ProcessId::current();
+        let pending = thread.begin(&self.word);
+        let died = match self.word.compare_exchange(0, thread.tid, Acquire, Relaxed) {
+            Ok(_) => {
+                self.holder.store(process.to_bits(), Relaxed);
+                Ok(false)
+            }
+            Err(_) => self.lock_contended(Taker { tid: thread.tid, process }, deadline),
+        };
+        match died {
+            Ok(_) => pending.stay(),
+            Err(_) => pending.end(),
+        }
+        died
+    }
+
+    /// Gives the lock back, except in a child of the holder, which has a copy of its guard and not the lock.
+    #[inline]
+    pub(crate) fn unlock(&self) {
+        let Ok(thread) = Holder::current() else { return };
+        if self.word.load(Relaxed) & HOLDER != thread.tid {
+            return;
+        }
+        let pending = thread.begin(&self.word);
+        self.holder.store(0, Relaxed);
+        if self.word.swap(0, SeqCst) & WAITERS != 0 {
+            sys::futex_wake(&self.word, 1);
+        }
+        pending.end();
+    }
+
+    /// Whether the calling thread holds the lock.
+    pub(crate) fn is_mine(&self) -> Result<bool> {
+        let tid = Holder::current()?.tid;
+        Ok(self.word.load(Relaxed) & HOLDER == tid && self.is_of(ProcessId::current()))
+    }
+
+    /// Whether anybody holds it.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.word.load(Relaxed) & HOLDER != 0
+    }
+
+    fn is_of(&self, process: ProcessId) -> bool {
+        self.holder.load(Relaxed) == process.to_bits()
+    }
+
+    #[cold]
+    fn lock_contended(&self, taker: Taker, deadline: Deadline) -> Result<bool, TimeoutError> {
+        // Who has slept cannot know whether others still do, and passes the mark on.
+        let mut slept = 0;
+        let mut state = self.spin();
+        loop {
+            if state & OWNER_DIED != 0 && self.take_over(taker, |now| now & OWNER_DIED != 0)? {
+                return Ok(true);
+            }
+            if state & (HOLDER | OWNER_DIED) == 0 {
+                let own = taker.tid | state & WAITERS | slept;
+                if self.word.compare_exchange(state, own, Acquire, Relaxed).is_ok() {
+                    self.holder.store(taker.process.to_bits(), Relaxed);
+                    return Ok(false);
+                }
+            } else if state & HOLDER == taker.tid && self.is_of(taker.process) {
+                return Err(failed(Errno::EDEADLK.into()).into());
+            } else if deadline.is_past() {
+                if self.take_over_from_dead(taker)? {
+                    return Ok(true);
+                }
+                if self.word.load(Relaxed) == state {
+                    return Err(TimeoutError::TimedOut);
+                }
+            } else if state & WAITERS != 0 || self.announce(state) {
+                slept = WAITERS;
+                if self.sleep(state | WAITERS, deadline)? && self.take_over_from_dead(taker)? {
+                    return Ok(true);
+                }
+            }
+            state = self.word.load(Relaxed);
+        }
+    }
+
+    /// Marks that somebody sleeps; not where the word has changed.
+    fn announce(&self, state: u32) -> bool {
+        self.word.compare_exchange(state, state | WAITERS, Relaxed, Relaxed).is_ok()
+    }
+
+    /// The state after a moment in which the holder, if it runs on another core, has probably finished.
+    fn spin(&self) -> u32 {
+        let mut looks = spin::briefly();
+        loop {
+            let state = self.word.load(Relaxed);
+            if state & HOLDER == 0 || state & WAITERS != 0 || !looks.again() {
+                return state;
+            }
+        }
+    }
+
+    /// Sleeps while the word is `state`: whether it still is, so that it is time to look at the holder.
+    fn sleep(&self, state: u32, deadline: Deadline) -> Result<bool> {
+        let slice = Deadline::after(SLICE);
+        sys::futex_wait(&self.word, state, deadline.or_after(SLICE)).map_err(failed)?;
+        Ok(slice.is_past() && self.word.load(Relaxed) == state)
+    }
+
+    /// Takes the lock from a holder that died without the kernel knowing of this lock.
+    fn take_over_from_dead(&self, taker: Taker) -> Result<bool> {
+        let Some(holder) = ProcessId::from_bits(self.holder.load(Acquire)) else {
+            return Ok(false);
+        };
+        // Asked outside of the leaf lock: it is a system call, or several.
+        Ok(holder.is_dead() && self.take_over(taker, |_| self.is_of(holder))?)
+    }
+
+    /// Takes the lock, if the last holder is dead, which `judge` knows of the word: see above.
+    fn take_over(&self, taker: Taker, judge: impl Fn(u32) -> bool) -> Result<bool> {
+        let _one_at_a_time = LeafLock::from_atomic(&self.recovery).lock()?;
+        let mut state = self.word.load(Acquire);
+        // A word that is free without the mark is for everybody, at any time.
+        if state & (HOLDER | OWNER_DIED) == 0 || !judge(state) {
+            return Ok(false);
+        }
+        self.holder.store(taker.process.to_bits(), Release);
+        while let Err(now) = self.word.compare_exchange(state, taker.tid | WAITERS, AcqRel, Relaxed)
+        {
+            // Another waiter has announced itself.
+            state = now;
+        }
+        Ok(true)
+    }
+}
+
+#[cold]
+fn failed(error: std::io::Error) -> Error {
+    Error::new("take", "a mutex", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_and_nests() {
+        let (outer, inner) = (RawMutex::new(), RawMutex::new());
+        for _ in 0..2 {
+            assert!(!outer.lock_until(Deadline::never()).unwrap());
+            assert!(outer.is_mine().unwrap());
+            assert!(!inner.lock_until(Deadline::never()).unwrap());
+            assert!(outer.lock_until(Deadline::after(SLICE)).unwrap_err().os_error().is_some());
+            outer.unlock();
+            assert!(!outer.is_locked() && inner.is_mine().unwrap());
+            inner.unlock();
+            assert!(!inner.is_locked());
+        }
+    }
+
+    impl RawMutex {
+        const fn new() -> Self {
+            Self {
+                word: AtomicU32::new(0),
+                recovery: AtomicU32::new(0),
+                holder: AtomicU64::new(0),
+                depth: AtomicU32::new(0),
+                poison: AtomicU32::new(0),
+            }
+        }
+    }
+}
