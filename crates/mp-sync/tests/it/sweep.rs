@@ -11,14 +11,34 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 pub(crate) const SOON: Duration = Duration::from_secs(5);
 
 /// Every point of an optimized build, some of another one.
-pub(crate) fn kill<S>(
+fn kill<S>(
+    name: &str,
+    setup: impl FnMut() -> S,
+    operation: impl Fn(&S),
+    oracle: impl FnMut(S, Point),
+) -> SweepReport {
+    kill_sample(20, name, setup, operation, oracle)
+}
+
+/// [`kill`], for operations that are long where they are not optimized.
+pub(crate) fn kill_few<S>(
+    name: &str,
+    setup: impl FnMut() -> S,
+    operation: impl Fn(&S),
+    oracle: impl FnMut(S, Point),
+) -> SweepReport {
+    kill_sample(5, name, setup, operation, oracle)
+}
+
+fn kill_sample<S>(
+    points: usize,
     name: &str,
     setup: impl FnMut() -> S,
     operation: impl Fn(&S),
     oracle: impl FnMut(S, Point),
 ) -> SweepReport {
     let report = if cfg!(debug_assertions) {
-        sweep_sample(20, setup, operation, oracle)
+        sweep_sample(points, setup, operation, oracle)
     } else {
         sweep(setup, operation, oracle)
     };

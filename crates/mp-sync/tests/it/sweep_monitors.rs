@@ -7,7 +7,7 @@ use mp_testkit::{Child, Point, fork_child, isolated_for, wait_asleep};
 
 use crate::{
     shared::{Recovery, Words, stays},
-    sweep::{LIMIT, SOON, kill},
+    sweep::{LIMIT, SOON, kill_few as kill},
 };
 
 const PERMITS: u64 = 2;
@@ -238,7 +238,9 @@ fn barrier_wait() {
             wait_asleep(waiter.id(), waiter.id());
             (words, waiter)
         };
-        let come = |(words, _): &(Words, Child)| drop(barrier(words).wait().unwrap());
+        let come = |(words, _): &(Words, Child)| {
+            barrier(words).wait().unwrap();
+        };
         let mut recovery = Recovery::default();
         kill("barrier", setup, come, |(words, waiter), point| {
             let opened = match waiter.wait_timeout(Duration::from_millis(60)) {

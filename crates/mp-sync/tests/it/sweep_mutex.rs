@@ -1,13 +1,13 @@
 //! A kill at every instruction of locks that are held while anything happens.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use mp_sync::{Mutex, Once, ReentrantLock, RwLock};
 use mp_testkit::{Child, Point, fork_child, isolated_for, wait_asleep};
 
 use crate::{
-    shared::{Recovery, Words, stays},
-    sweep::{LIMIT, SOON, kill},
+    shared::{Recovery, WAITERS, Words, stays},
+    sweep::{LIMIT, SOON, kill_few as kill},
 };
 
 type Pair = [u64; 2];
@@ -140,24 +140,37 @@ fn mutex_waiter() {
 #[test]
 fn mutex_with_a_sleeper() {
     isolated_for(LIMIT, || {
-        let mut recovery = Recovery::default();
-        // The victim is a child of this process, which cannot give it a lock that it holds. So it lets the sleeper begin
-        // when it has the lock itself: by then it has announced itself and sleeps.
-        let setup = || (used(), mp_testkit::Gate::new());
-        let through = |(words, gate): &(Words, mp_testkit::Gate)| {
-            let mut guard = mutex(words).lock().unwrap();
-            *guard = [2, 2];
-            gate.open();
-            drop(guard);
-        };
-        kill("mutex with a sleeper", setup, through, |(words, gate), point| {
+        // The lock's word and, beside it, one that is zero.
+        let word = |words: &Words| words.at(0, 1)[0].load(Relaxed);
+        let setup = || {
+            let words = used();
+            std::mem::forget(mutex(&words).lock().unwrap());
+            let own = word(&words);
             let waiter = fork_child(|| {
-                gate.wait_timeout(Duration::ZERO);
                 let locked = mutex(&words).lock_timeout(SOON);
                 i32::from(locked.or_else(|error| error.recover()).is_err())
             });
+            wait_asleep(waiter.id(), waiter.id());
+            (words, waiter, own)
+        };
+        // Takes over what the test holds, as if the sleeper had come after it.
+        let through = |(words, ..): &(Words, Child, u64)| {
+            words.at(0, 1)[0].store(0, Relaxed);
+            let mut guard = mutex(words).try_lock().unwrap();
+            words.at(0, 1)[0].fetch_or(WAITERS.into(), Relaxed);
+            *guard = [2, 2];
+            drop(guard);
+        };
+        let mut recovery = Recovery::default();
+        kill("mutex with a sleeper", setup, through, |(words, waiter, own), point| {
+            if word(&words) == own | u64::from(WAITERS) {
+                // The victim did not get as far as taking it over.
+                words.at(0, 2).iter().for_each(|word| word.store(0, Relaxed));
+            }
             let status = recovery.time(|| waiter.wait());
             assert!(status.success(), "{point:?}");
+            // The sleeper was told of the death, if of any.
+            assert!(!mutex(&words).is_poisoned(), "{point:?}");
             whole(&words, point, &mut Recovery::default());
         });
         recovery.check("mutex with a sleeper");
