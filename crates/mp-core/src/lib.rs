@@ -57,9 +57,12 @@
 
 mod connection;
 mod error;
+pub mod executor;
 mod pool;
 mod process;
 mod queue;
+mod task;
+mod thread_pool;
 pub mod worker;
 
 pub use mp_os::{poll::Source, transfer::Fd};
@@ -71,9 +74,9 @@ pub use crate::{
         one_way_pipe, pipe, try_wait, wait, wait_deadline, wait_timeout,
     },
     error::{Error, PoolStopped, Result, TaskError},
-    pool::{
-        GetTimeoutError, JobBuilder, Outcomes, Pool, PoolBuilder, PoolStats, Task, WorkerStats,
-    },
+    pool::{JobBuilder, Outcomes, Pool, PoolBuilder, PoolStats, WorkerStats},
     process::{JoinError, Process, ProcessBuilder},
     queue::{GetError, PutError, Queue},
+    task::{GetTimeoutError, Task},
+    thread_pool::ThreadPool,
 };

@@ -38,7 +38,8 @@ pub struct Panic {
 }
 
 impl Panic {
-    fn from_payload(payload: &(dyn Any + Send)) -> Self {
+    /// What there is to say of a panic that was caught by [`std::panic::catch_unwind`]: its message.
+    pub fn from_payload(payload: &(dyn Any + Send)) -> Self {
         Self { message: message(payload).to_owned(), location: None, backtrace: None }
     }
 

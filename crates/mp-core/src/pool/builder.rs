@@ -226,7 +226,7 @@ impl PoolBuilder {
         let supervisor = local::supervise(&local)?;
         let pool = Pool { local, supervisor: Some(supervisor) };
         if has_initializer {
-            pool.local.wait_until(Deadline::never(), || pool.local.is_ready_or_stopped())?;
+            pool.local.wait_for(Deadline::never(), || pool.local.is_ready_or_stopped())?;
             pool.local.check_open().map_err(Error::Stopped)?;
         }
         Ok(pool)

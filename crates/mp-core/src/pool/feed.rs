@@ -19,7 +19,7 @@ const BATCH_NANOS: u64 = 1_000_000;
 
 /// The most tasks and the most bytes of arguments in a batch.
 const BATCH_MAX: u64 = 1 << 14;
-const BATCH_LEN: usize = 64 << 10;
+pub(super) const BATCH_LEN: usize = 64 << 10;
 
 /// How fast batches grow while nothing says that they take long.
 const GROWTH: u64 = 8;
@@ -109,7 +109,7 @@ where
     /// Waits until the pool has room for more or `enough` says so; keeps it going meanwhile.
     pub(super) fn wait(&self, taken: u64, enough: impl Fn(&Self) -> bool) -> Result<()> {
         let wants = || !self.is_exhausted && self.is_in_window(taken) && self.local.has_room();
-        self.local.wait_until(Deadline::never(), || enough(self) || wants()).map(drop)
+        self.local.wait_for(Deadline::never(), || enough(self) || wants()).map(drop)
     }
 
     /// Gives up on the tasks that are left.

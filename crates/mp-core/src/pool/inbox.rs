@@ -17,12 +17,12 @@ use super::{
     frame::{self, Frame},
     wire::Failure,
 };
-use crate::TaskError;
+use crate::{TaskError, task::Mailbox};
 
 type Outcome<R> = Result<R, TaskError>;
 
 /// What an inbox does with outcomes once they are due.
-pub(super) trait Sink<R>: Send {
+pub(crate) trait Sink<R>: Send {
     fn accept(&mut self, outcome: Outcome<R>);
 }
 
@@ -50,14 +50,14 @@ impl<R: Send> Sink<R> for Values<R> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Outcomes are due in the order of the tasks: early ones are kept back.
     OfTasks,
     /// Outcomes are due as they come.
     OfEnds,
 }
 
-pub(super) struct Inbox<R, S> {
+pub(crate) struct Inbox<R, S> {
     content: Mutex<Content<R, S>>,
     /// How long a task takes: a running average, zero while unknown.
     task_nanos: AtomicU64,
@@ -74,8 +74,8 @@ pub(super) struct Content<R, S> {
     pub(super) waker: Option<Waker>,
 }
 
-impl<R: DeserializeOwned + Send, S: Sink<R>> Inbox<R, S> {
-    pub(super) fn new(order: Order, sink: S) -> Self {
+impl<R: Send, S: Sink<R>> Inbox<R, S> {
+    pub(crate) fn new(order: Order, sink: S) -> Self {
         let content = Content { sink, order, due: 0, early: BTreeMap::new(), waker: None };
         Self {
             content: Mutex::new(content),
@@ -96,7 +96,12 @@ impl<R: DeserializeOwned + Send, S: Sink<R>> Inbox<R, S> {
         self.task_nanos.load(Relaxed)
     }
 
-    fn take_in(&self, first: u64, count: u32, outcomes: impl Iterator<Item = Outcome<R>>) {
+    pub(crate) fn take_in(
+        &self,
+        first: u64,
+        count: u32,
+        outcomes: impl Iterator<Item = Outcome<R>>,
+    ) {
         let mut content = self.content.lock();
         if content.order == Order::OfEnds || content.due == first {
             outcomes.for_each(|outcome| content.sink.accept(outcome));
@@ -123,7 +128,7 @@ impl<R: Send, S: Sink<R>> Content<R, S> {
 
 impl<R> Inbox<R, VecDeque<Outcome<R>>> {
     /// The next outcome that is due.
-    pub(super) fn take(&self) -> Option<Outcome<R>> {
+    pub(crate) fn take(&self) -> Option<Outcome<R>> {
         self.content.lock().sink.pop_front()
     }
 }
@@ -133,6 +138,82 @@ impl<R> Inbox<R, Values<R>> {
     pub(super) fn take_values(&self) -> Outcome<Vec<R>> {
         let Values { values, error } = &mut self.content.lock().sink;
         error.take().map_or_else(|| Ok(mem::take(values)), Err)
+    }
+}
+
+/// Of a single task.
+impl<R: Send> Mailbox<R> for Inbox<R, VecDeque<Outcome<R>>> {
+    fn take(&self) -> Option<Outcome<R>> {
+        self.take()
+    }
+
+    fn is_done(&self) -> bool {
+        self.due() > 0
+    }
+
+    fn has_failed(&self) -> bool {
+        self.with(|content| content.sink.front().is_some_and(Result::is_err))
+    }
+
+    fn listen(&self, waker: &Waker) {
+        self.with(|content| content.waker = Some(waker.clone()));
+    }
+}
+
+/// The inbox of all tasks of a map, which has one outcome.
+pub(super) struct Gathered<R> {
+    pub(super) inbox: Inbox<R, Values<R>>,
+    /// The number of tasks.
+    pub(super) total: u64,
+    is_taken: AtomicBool,
+}
+
+impl<R: Send> Gathered<R> {
+    pub(super) fn new(total: usize) -> Self {
+        let values = Values { values: Vec::with_capacity(total), error: None };
+        let inbox = Inbox::new(Order::OfTasks, values);
+        Self { inbox, total: total as u64, is_taken: AtomicBool::new(false) }
+    }
+}
+
+impl<R: Send> Mailbox<Vec<R>> for Gathered<R> {
+    fn take(&self) -> Option<Outcome<Vec<R>>> {
+        let is_first = self.is_done() && !self.is_taken.swap(true, Relaxed);
+        is_first.then(|| self.inbox.take_values())
+    }
+
+    fn is_done(&self) -> bool {
+        self.inbox.due() == self.total
+    }
+
+    fn has_failed(&self) -> bool {
+        self.inbox.with(|content| content.sink.error.is_some())
+    }
+
+    fn listen(&self, waker: &Waker) {
+        self.inbox.with(|content| content.waker = Some(waker.clone()));
+    }
+}
+
+impl<R: DeserializeOwned + Send> Job for Gathered<R> {
+    fn deliver(&self, first: u64, count: u32, results: &[u8]) {
+        self.inbox.deliver(first, count, results);
+    }
+
+    fn fail(&self, first: u64, count: u32, error: &TaskError) {
+        self.inbox.fail(first, count, error);
+    }
+
+    fn timed(&self, nanos: u64, count: u32) {
+        self.inbox.timed(nanos, count);
+    }
+
+    fn abandon(&self) {
+        self.inbox.abandon();
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.inbox.is_abandoned()
     }
 }
 

@@ -9,14 +9,13 @@ use mp_process::TaskKey;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    batch::{Batch, Blob, Function},
-    feed::{Feed, UNBOUNDED},
-    inbox::{Inbox, Order, Sink, Values},
+    batch::{Batch, Blob, Function, Job},
+    feed::{BATCH_LEN, Feed, UNBOUNDED},
+    inbox::{Gathered, Inbox, Order, Sink, Values},
     local::Local,
     stream::Outcomes,
-    task::Task,
 };
-use crate::{Error, Result, TaskError};
+use crate::{Error, Result, Task, TaskError};
 
 /// How the tasks of one call are run: [`Pool::job`](super::Pool::job).
 ///
@@ -171,7 +170,46 @@ impl<'pool> JobBuilder<'pool> {
             .fill(|| argument.take(), |count, _| count == 0)
             .map_err(|error| TaskError::Unencodable(error.into()))?;
         self.local.submit(batch)?;
-        Ok(Task { local: Arc::clone(self.local), inbox, is_awaited: false })
+        Ok(Task::new(Arc::clone(self.local) as _, inbox))
+    }
+
+    /// [`Pool::map_async`](super::Pool::map_async).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn map_async<A, R, I>(&self, function: fn(A) -> R, items: I) -> Result<Task<Vec<R>>>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.local.check_open().map_err(Error::Stopped)?;
+        let function = self.local.function(TaskKey::of(function)?);
+        let mut items = items.into_iter().collect::<VecDeque<_>>();
+        let gathered = Arc::new(Gathered::new(items.len()));
+        // As in Python: nothing is known of the tasks yet.
+        let share = items.len().div_ceil(4 * self.local.size()) as u32;
+        let chunk_size = self.options.chunk_size.map_or(share, NonZeroU32::get);
+        let mut given = 0;
+        while !items.is_empty() {
+            let job = Arc::clone(&gathered) as _;
+            let mut batch = Batch::new(job, Arc::clone(&function), given, self.options);
+            batch.guard();
+            let wants = |count, len| count < chunk_size && len < BATCH_LEN;
+            let filled = batch.fill(|| items.pop_front(), wants);
+            given += u64::from(batch.count);
+            let submitted = if batch.count > 0 { self.local.submit(batch) } else { Ok(()) };
+            if let Err(error) = submitted {
+                gathered.abandon();
+                return Err(error);
+            }
+            if let Err(error) = filled {
+                gathered.fail(given, 1, &TaskError::Unencodable(error.into()));
+                given += 1;
+            }
+        }
+        Ok(Task::new(Arc::clone(self.local) as _, gathered))
     }
 
     /// [`Pool::apply`](super::Pool::apply).

@@ -30,7 +30,7 @@ use super::{
     state::{Intake, Phase, State},
     supervisor,
 };
-use crate::{Error, PoolStopped, Result, TaskError};
+use crate::{Error, PoolStopped, Result, TaskError, task::Engine};
 
 pub(super) struct Local {
     pub(super) settings: Settings,
@@ -158,7 +158,7 @@ impl Local {
     /// # Errors
     ///
     /// Where the operating system refuses the wait itself.
-    pub(super) fn wait_until(
+    pub(super) fn wait_for(
         &self,
         deadline: Deadline,
         mut done: impl FnMut() -> bool,
@@ -226,16 +226,6 @@ impl Local {
     fn alert(&self) {
         self.wanted.notify_one();
         self.bell.ring_all();
-    }
-
-    pub(super) fn add_awaited(&self) {
-        let mut state = self.state.lock();
-        state.awaited += 1;
-        self.call_supervisor(&mut state);
-    }
-
-    pub(super) fn remove_awaited(&self) {
-        self.state.lock().awaited -= 1;
     }
 
     pub(super) fn pids(&self) -> Vec<u32> {
@@ -355,6 +345,34 @@ fn died(pool: &Weak<Local>, id: u64) {
     if let Some(local) = pool.upgrade() {
         local.state.lock().dead.push(id);
         local.alert();
+    }
+}
+
+impl Engine for Local {
+    fn wait_until(&self, deadline: Deadline, done: &mut dyn FnMut() -> bool) -> Result<bool> {
+        self.wait_for(deadline, done)
+    }
+
+    fn advance(&self) -> bool {
+        self.advance()
+    }
+
+    fn rouse(&self) {
+        self.bell.ring_all();
+    }
+
+    fn cancel(&self, mailbox: *const ()) -> bool {
+        self.cancel(mailbox)
+    }
+
+    fn add_awaited(&self) {
+        let mut state = self.state.lock();
+        state.awaited += 1;
+        self.call_supervisor(&mut state);
+    }
+
+    fn remove_awaited(&self) {
+        self.state.lock().awaited -= 1;
     }
 }
 

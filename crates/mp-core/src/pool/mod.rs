@@ -20,7 +20,6 @@ mod state;
 mod stats;
 mod stream;
 mod supervisor;
-mod task;
 mod wire;
 mod worker;
 
@@ -30,5 +29,6 @@ pub use self::{
     pool::Pool,
     stats::{PoolStats, WorkerStats},
     stream::Outcomes,
-    task::{GetTimeoutError, Task},
 };
+
+pub(crate) use self::inbox::{Inbox, Order};

@@ -9,10 +9,9 @@ use mp_os::Deadline;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    builder::PoolBuilder, job::JobBuilder, local::Local, serial, stats::PoolStats,
-    stream::Outcomes, task::Task,
+    builder::PoolBuilder, job::JobBuilder, local::Local, serial, stats::PoolStats, stream::Outcomes,
 };
-use crate::{PoolStopped, Result};
+use crate::{PoolStopped, Result, Task};
 
 /// A fixed number of worker processes and the tasks they run.
 ///
@@ -159,6 +158,21 @@ impl Pool {
         I: IntoIterator<Item = A>,
     {
         self.job().imap_unordered(function, items)
+    }
+
+    /// [`map`](Self::map) without waiting: all items are taken at once, and the handle gives all results.
+    ///
+    /// # Errors
+    ///
+    /// As for [`submit`](Self::submit); an item that cannot be serialized is a failure of its task.
+    #[doc(alias = "starmap_async")]
+    pub fn map_async<A, R, I>(&self, function: fn(A) -> R, items: I) -> Result<Task<Vec<R>>>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.job().map_async(function, items)
     }
 
     /// Gives the pool one task. The handle gives the result, waits for it, or cancels it.

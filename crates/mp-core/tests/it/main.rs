@@ -7,6 +7,7 @@
 )]
 
 mod connection;
+mod executor;
 mod pool;
 mod pool_control;
 mod pool_death;
