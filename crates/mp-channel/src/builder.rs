@@ -4,6 +4,7 @@ use mp_shm::Segment;
 use crate::{
     Ring, RingParts,
     layout::{BYTES, Shape},
+    lease::{table::Leases, word::Word},
     outside::Outside,
     position::Position,
     sys::Memory,
@@ -27,6 +28,7 @@ use crate::{
 pub struct RingBuilder {
     items: usize,
     bytes: Option<usize>,
+    leases: Option<(usize, u32)>,
 }
 
 impl RingBuilder {
@@ -38,7 +40,7 @@ impl RingBuilder {
     const DEFAULT_BYTES_PER_ITEM: usize = 64;
 
     pub(crate) fn new() -> Self {
-        Self { items: Self::DEFAULT_ITEMS, bytes: None }
+        Self { items: Self::DEFAULT_ITEMS, bytes: None, leases: None }
     }
 
     /// The most records at a time, 1 to 2^31; 1,024 unless said otherwise.
@@ -58,6 +60,15 @@ impl RingBuilder {
         self
     }
 
+    /// Lets consumers [`lease`](Ring::lease) records: at most `slots` at a time, 1 to 65,536, and each at most
+    /// `max_deliveries` times, 1 to 65,535, after which it is a [dead letter](Ring::dead_letter). Dead letters take slots.
+    ///
+    /// Each slot takes 32 bytes, and a record that is on lease takes its length besides.
+    pub fn leases(mut self, slots: usize, max_deliveries: u32) -> Self {
+        self.leases = Some((slots, max_deliveries));
+        self
+    }
+
     /// Creates the ring.
     ///
     /// # Errors
@@ -65,12 +76,31 @@ impl RingBuilder {
     /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) for a number out of range; those of
     /// [`Segment::create`], such as [`OutOfMemory`](std::io::ErrorKind::OutOfMemory).
     pub fn create(self) -> Result<Ring> {
-        let shape = self.shape()?;
+        let (shape, leases) = (self.shape()?, self.checked_leases()?);
         let segment = Segment::create("mp-ring", BYTES + shape.bytes)?;
         let memory = Memory::new(segment.clone())?;
         memory.header().initialize(shape)?;
-        let parts = RingParts::new(segment, Outside::create(shape)?)?;
-        Ok(Ring::new(memory, shape, parts))
+        let mut parts = RingParts::new(segment, Outside::create(shape)?)?;
+        if let Some((slots, max_deliveries)) = leases {
+            memory.header().leases.set_max_deliveries(max_deliveries);
+            let slot_len = Outside::new(parts.outside.clone(), shape).max_len();
+            parts.leases = Some(Leases::create(slots, slot_len)?);
+        }
+        Ring::new(memory, shape, parts)
+    }
+
+    fn checked_leases(self) -> Result<Option<(u32, u32)>> {
+        let Some((slots, deliveries)) = self.leases else { return Ok(None) };
+        let max = Word::MAX_DELIVERIES;
+        match u32::try_from(slots) {
+            Ok(count @ 1..=65_536) if (1..=max).contains(&deliveries) => {
+                Ok(Some((count, deliveries)))
+            }
+            Ok(1..=65_536) => {
+                Err(refuse(format!("{deliveries} deliveries are not between 1 and {max}")))
+            }
+            _ => Err(refuse(format!("{slots} slots for leases are not between 1 and 65,536"))),
+        }
     }
 
     fn shape(self) -> Result<Shape> {

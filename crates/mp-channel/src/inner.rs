@@ -18,6 +18,7 @@ use crate::{
     RingParts,
     error::damaged,
     layout::{BYTES, Header, Shape, Side},
+    lease::table::Leases,
     outside::{Outside, Place},
     pace::Pace,
     position::Position,
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) shape: Shape,
     pub(crate) outside: Outside,
     pub(crate) parts: RingParts,
+    pub(crate) leases: Option<Leases>,
     /// How consumers of this handle wait for records.
     pub(crate) pace: Pace,
     /// How producers of this handle wait for room.
@@ -40,9 +42,18 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    pub(crate) fn new(memory: Memory, shape: Shape, parts: RingParts) -> Self {
+    pub(crate) fn new(memory: Memory, shape: Shape, parts: RingParts) -> Result<Self> {
         let outside = Outside::new(parts.outside.clone(), shape);
-        Self { memory, shape, outside, parts, pace: Pace::new(), patience: Patience::new() }
+        let leases = parts.leases.clone().map(|parts| Leases::new(parts, memory.header()));
+        Ok(Self {
+            leases: leases.transpose()?,
+            memory,
+            shape,
+            outside,
+            parts,
+            pace: Pace::new(),
+            patience: Patience::new(),
+        })
     }
 
     #[inline]
@@ -91,9 +102,13 @@ impl Inner {
     #[cold]
     fn owner_died(&self, side: &Side) {
         let header = self.header();
+        side.note_death();
         header.not_empty.bell().ring_all();
         header.not_full.bell().ring_all();
         if std::ptr::eq(side, &raw const header.head) {
+            if let Some(leases) = &self.leases {
+                leases.cancel(&header.leases, side.position().items);
+            }
             // The memory of the large record that was popped last. Should this fail, it is freed with the ring.
             let last = side.position().units.wrapping_sub(Record::Outside.units());
             let _ = self.outside.free_slot(last);

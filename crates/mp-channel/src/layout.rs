@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::MetadataExt,
     sync::atomic::{
         AtomicU32, AtomicU64,
-        Ordering::{Acquire, Relaxed},
+        Ordering::{Acquire, Relaxed, Release, SeqCst},
     },
 };
 
@@ -34,6 +34,8 @@ pub(crate) struct Header {
     pub(crate) not_empty: Bell,
     /// Producers sleep here.
     pub(crate) not_full: Bell,
+    /// Used where the ring has leases.
+    pub(crate) leases: LeaseHeader,
 }
 
 /// Written once by the creator, and by whoever closes the ring.
@@ -56,6 +58,10 @@ pub(crate) struct Side {
     seen: AtomicU64,
     /// Tail only: the position behind the newest record that lies outside the ring.
     outside: AtomicU64,
+    /// Half rounds of the position's number of items, of which the last bit is the first one of that number.
+    rounds: AtomicU64,
+    /// How often a holder of the lock was killed.
+    deaths: AtomicU32,
     shown: Shown,
 }
 
@@ -69,6 +75,18 @@ struct Shown {
 
 #[repr(C, align(128))]
 pub(crate) struct Bell(AtomicU32);
+
+/// What the holders of leases share besides their table.
+#[repr(C, align(128))]
+pub(crate) struct LeaseHeader {
+    max_deliveries: AtomicU32,
+    /// One more than the slot that a consumer filled last, or was about to; used under the head lock.
+    claiming: AtomicU32,
+    /// A record may have come back.
+    returned: AtomicU32,
+    /// Whoever waits until all is acknowledged sleeps here.
+    done: AtomicU32,
+}
 
 const _: () = assert!(size_of::<Header>() <= BYTES);
 
@@ -145,7 +163,12 @@ impl Side {
     /// Commits.
     #[inline]
     pub(crate) fn commit(&self, position: Position) {
-        self.shown.position.store(position.to_bits(), std::sync::atomic::Ordering::Release);
+        let rounds = self.rounds.load(Relaxed);
+        if rounds & 1 != u64::from(position.items >> 31) {
+            // Killed before the commit, we leave one too many, which its last bit tells.
+            self.rounds.store(rounds.wrapping_add(1), Relaxed);
+        }
+        self.shown.position.store(position.to_bits(), Release);
     }
 
     #[inline]
@@ -166,6 +189,22 @@ impl Side {
     #[inline]
     pub(crate) fn set_outside(&self, position: Position) {
         self.outside.store(position.to_bits(), Relaxed);
+    }
+
+    /// How many records have passed since the ring was made.
+    pub(crate) fn total(&self) -> u64 {
+        let items = self.position().items;
+        let rounds = self.rounds.load(Relaxed);
+        let rounds = rounds - (rounds & 1 ^ u64::from(items >> 31)).min(rounds);
+        rounds >> 1 << 32 | u64::from(items)
+    }
+
+    pub(crate) fn deaths(&self) -> u32 {
+        self.deaths.load(Relaxed)
+    }
+
+    pub(crate) fn note_death(&self) {
+        self.deaths.store(self.deaths().wrapping_add(1), Relaxed);
     }
 
     #[inline]
@@ -199,9 +238,67 @@ impl Bell {
     }
 }
 
+impl LeaseHeader {
+    pub(crate) fn max_deliveries(&self) -> u32 {
+        self.max_deliveries.load(Relaxed)
+    }
+
+    pub(crate) fn set_max_deliveries(&self, max: u32) {
+        self.max_deliveries.store(max, Relaxed);
+    }
+
+    /// The slot that was to be filled last.
+    pub(crate) fn claiming(&self) -> Option<usize> {
+        Some(self.claiming.load(Relaxed).checked_sub(1)? as usize)
+    }
+
+    pub(crate) fn set_claiming(&self, slot: u32) {
+        // Releasing, so that what was written before is seen with it.
+        self.claiming.store(slot.wrapping_add(1), Release);
+    }
+
+    pub(crate) fn is_returned(&self) -> bool {
+        self.returned.load(Relaxed) != 0
+    }
+
+    pub(crate) fn set_returned(&self, returned: bool) {
+        self.returned.store(returned.into(), SeqCst);
+    }
+
+    pub(crate) fn done(&self) -> &Doorbell {
+        Doorbell::from_atomic(&self.done)
+    }
+}
+
 fn own_pid_namespace() -> Result<u64> {
     let path = "/proc/self/ns/pid";
     let file = std::fs::metadata(path)
         .map_err(|error| Error::new("identify", format!("the PID namespace `{path}`"), error))?;
     Ok(file.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use mp_shm::Segment;
+
+    use super::*;
+    use crate::sys::Memory;
+
+    #[test]
+    fn totals_go_beyond_the_positions() {
+        let memory = Memory::new(Segment::create("header", BYTES).unwrap()).unwrap();
+        let side = &memory.header().tail;
+        let mut position = Position::default();
+        let mut total = 0;
+        for step in [1, u32::MAX / 2, 5, u32::MAX / 2, 3, 1 << 31, 1 << 30, 1 << 31, 7] {
+            position = position.advance(step, 0);
+            side.commit(position);
+            total += u64::from(step);
+            assert_eq!(side.total(), total);
+        }
+        // Somebody was killed right before its commit went into the next half round.
+        let rounds = side.rounds.load(Relaxed);
+        side.rounds.store(rounds + 1, Relaxed);
+        assert_eq!(side.total(), total);
+    }
 }

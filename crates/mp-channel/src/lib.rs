@@ -24,11 +24,13 @@
 //! | [`PushError`], [`TryPushError`], [`PushTimeoutError`], [`PushManyError`] | why a record did not go in |
 //! | [`PopError`], [`TryPopError`], [`PopTimeoutError`] | why none came out |
 //! | [`select`], [`Source`] | wait for several rings, and whatever else has a descriptor, at once |
-//! | [`RingParts`], [`Event`] | what a ring is made of |
+//! | [`Lease`], [`Leased`] | a record that comes back unless somebody says that it is done |
+//! | [`RingStats`] | what has gone through, and who was killed on the way |
+//! | [`RingParts`], [`Event`], [`LeaseParts`] | what a ring is made of |
 //!
 //! **When somebody is killed.** A producer: the record is in the ring if the push had committed, and has left no trace if
-//! not. A consumer: the record is still there for others if the pop had not committed, and is lost with it if it had (ask
-//! for an answer where that matters). Either one while it waits or has just been woken: another is woken in its place, at
+//! not. A consumer: the record is still there for others if the pop had not committed, and is lost with it if it had,
+//! unless it was taken on [lease](Ring::lease). Either one while it waits or has just been woken: another is woken in its place, at
 //! the latest after 25 ms. Pollers of the descriptor: they are told before a record is committed, and need no repair. A process that is *stopped* in the middle of a push holds up other producers, and in the middle
 //! of a pop other consumers: nothing is ever taken from the living, and every wait has a deadline form.
 //!
@@ -36,8 +38,7 @@
 //! length rounded up to 8 and 8 more. Records longer than a quarter of it lie in a sparse file beside the ring: up to 16 MiB
 //! of them in memory that is used again and again, a longer one alone.
 //!
-//! What this crate does *not* do: types (`mp_core::Queue<T>` does), redelivery of what died with a consumer, priorities,
-//! use across PID namespaces, where thread numbers differ and which [`Ring::attach`] refuses. Differences from
+//! What this crate does *not* do: types (`mp_core::Queue<T>` does), priorities, use across PID namespaces, where thread numbers differ and which [`Ring::attach`] refuses. Differences from
 //! `std::sync::mpsc`: between processes; any number of consumers; nobody is told that the last peer has gone, close it.
 //! Differences from Python's `multiprocessing.Queue`: a record is visible when `push` returns, there is no feeder thread.
 
@@ -49,6 +50,7 @@ mod error;
 mod event;
 mod inner;
 mod layout;
+mod lease;
 mod outside;
 mod pace;
 mod parts;
@@ -60,11 +62,12 @@ mod record;
 mod ring;
 #[cfg(feature = "serde")]
 mod serde;
+mod stats;
 mod sys;
 mod window;
 
 pub use mp_os::{
-    Deadline, Error, Result,
+    Deadline, Error, Result, TimeoutError, TryError,
     poll::{Source, select},
 };
 pub use mp_shm::{Segment, SparseSegment};
@@ -77,6 +80,8 @@ pub use crate::{
         TryPushError,
     },
     event::Event,
+    lease::{Lease, LeaseParts, Leased},
     parts::RingParts,
     ring::Ring,
+    stats::RingStats,
 };

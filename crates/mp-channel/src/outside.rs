@@ -150,18 +150,6 @@ impl Outside {
             .map_err(|error| Error::new("read", "a large record of a ring", error))
     }
 
-    /// Whether the file has as much memory as a record in `place` takes.
-    pub(crate) fn check_written(&self, place: Place) -> Result<()> {
-        const BLOCK: u64 = 512;
-        let file = File::from(self.file.try_clone_fd()?);
-        let status = file.metadata().map_err(|error| Error::new("size", "a ring's file", error))?;
-        if status.blocks().saturating_mul(BLOCK) < place.len {
-            Err(damaged("pop from"))
-        } else {
-            Ok(())
-        }
-    }
-
     /// Gives back the memory of a record that was at `units`, if it had a slot.
     pub(crate) fn free(&self, place: Place, units: u32) -> Result<()> {
         if place.offset != self.slot_at(units) || place.len == 0 || self.slot == 0 {
@@ -185,6 +173,14 @@ impl InFlight {
             self.window = Some((oldest, place));
         }
     }
+}
+
+/// Makes sure that `file` has as much memory as a record of `len` bytes takes: a peer may have made the length up.
+pub(crate) fn check_written(file: &SparseSegment, len: u64) -> Result<()> {
+    const BLOCK: u64 = 512;
+    let file = File::from(file.try_clone_fd()?);
+    let status = file.metadata().map_err(|error| Error::new("size", "a ring's file", error))?;
+    if status.blocks().saturating_mul(BLOCK) < len { Err(damaged("pop from")) } else { Ok(()) }
 }
 
 /// The contents of a record do not fit into this process.

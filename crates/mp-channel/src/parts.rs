@@ -1,7 +1,7 @@
 use mp_os::Result;
 use mp_shm::{Segment, SparseSegment};
 
-use crate::Event;
+use crate::{Event, LeaseParts};
 
 /// What a [`Ring`](crate::Ring) is made of: what another process needs to [attach](crate::Ring::attach) it.
 ///
@@ -15,10 +15,12 @@ pub struct RingParts {
     pub outside: SparseSegment,
     /// What pollers wait at.
     pub event: Event,
+    /// What its leases are made of, if it has any.
+    pub leases: Option<LeaseParts>,
 }
 
 impl RingParts {
     pub(crate) fn new(segment: Segment, outside: SparseSegment) -> Result<Self> {
-        Ok(Self { segment, outside, event: Event::create()? })
+        Ok(Self { segment, outside, event: Event::create()?, leases: None })
     }
 }

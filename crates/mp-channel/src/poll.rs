@@ -7,7 +7,7 @@ use std::{
 
 use mp_os::{Result, poll::Source};
 
-use crate::{Ring, inner::Inner, layout::Header};
+use crate::{Ring, inner::Inner, layout::Header, lease::word::State};
 
 impl Ring {
     /// Makes the [descriptor](AsFd) of the ring say what is so, and tell when that changes.
@@ -20,6 +20,9 @@ impl Ring {
     ///
     /// Nobody makes a system call for pollers before the first one has armed, and then one for each time that somebody
     /// has. Whoever is killed, at any moment: no poller misses a record that is in the ring.
+    ///
+    /// The exception is a record on [lease](Self::lease) whose holder has died: nobody rings for that one, so a poller of
+    /// leases waits for a bounded time and then leases again.
     ///
     /// Where a producer was stopped in the middle of a push, or copies a huge record, this takes up to 10 ms and the
     /// descriptor is readable for nothing.
@@ -74,7 +77,8 @@ impl Inner {
     fn arm(&self) -> Result<()> {
         let Header { tail, head, .. } = self.header();
         let Some(_guard) = self.lock(tail, None)? else { return self.parts.event.set() };
-        if self.header().is_closed() || tail.position() != head.position() {
+        let came_back = || self.leases.as_ref().is_some_and(|leases| leases.has(State::Returned));
+        if self.header().is_closed() || tail.position() != head.position() || came_back() {
             return self.parts.event.set();
         }
         // The mark first: killed in between, we leave one push a system call for nothing.

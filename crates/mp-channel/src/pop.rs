@@ -7,13 +7,13 @@ use crate::{
     error::damaged,
     inner::{Inner, wait},
     layout::{Header, Side},
-    outside::{Place, no_memory},
+    outside::{Place, check_written, no_memory},
     position::Position,
     record::Record,
 };
 
 /// What came of one look under the head lock.
-enum Taken {
+pub(crate) enum Taken {
     /// Records, up to the new head.
     Records,
     /// One record, whose contents were here.
@@ -122,7 +122,7 @@ impl Inner {
 
     /// Puts the contents of `record`, which is at `units`, behind the first `start` bytes.
     #[inline]
-    fn copy_record(
+    pub(crate) fn copy_record(
         &self,
         units: u32,
         record: Record,
@@ -149,8 +149,8 @@ impl Inner {
         let place = self.place(units)?;
         let end = start + place.len as usize;
         if bytes.capacity() < end {
-            // A peer may have made the length up: better an error than so much memory for nothing.
-            self.outside.check_written(place)?;
+            // Better an error than so much memory for nothing.
+            check_written(&self.outside.file, place.len)?;
             return Ok(Taken::Grow(end));
         }
         bytes.truncate(start);
@@ -162,7 +162,7 @@ impl Inner {
     ///
     /// `read` gets the vector, the head and what is behind it, and gives what came of it and the new head.
     #[inline]
-    fn take(
+    pub(crate) fn take(
         &self,
         deadline: Option<Deadline>,
         bytes: &mut Vec<u8>,
@@ -258,7 +258,7 @@ impl Inner {
 
     /// Looks for a producer to append something, without the lock, for as long as that pays.
     #[cold]
-    fn record_appears(&self) -> bool {
+    pub(crate) fn record_appears(&self) -> bool {
         let Header { head, tail, .. } = self.header();
         let there = || (tail.position() != head.position()).then_some(());
         self.pace.spin(tail.cpu(), there)

@@ -44,8 +44,8 @@ impl Ring {
         RingBuilder::new()
     }
 
-    pub(crate) fn new(memory: Memory, shape: Shape, parts: RingParts) -> Self {
-        Self(Arc::new(Inner::new(memory, shape, parts)))
+    pub(crate) fn new(memory: Memory, shape: Shape, parts: RingParts) -> Result<Self> {
+        Ok(Self(Arc::new(Inner::new(memory, shape, parts)?)))
     }
 
     /// A ring that another process passed on, as the [`parts`](Self::parts) that make it up.
@@ -57,7 +57,7 @@ impl Ring {
     pub fn attach(parts: RingParts) -> Result<Self> {
         let memory = Memory::new(parts.segment.clone())?;
         let shape = memory.header().check(parts.segment.len())?;
-        Ok(Self::new(memory, shape, parts))
+        Self::new(memory, shape, parts)
     }
 
     /// What the ring is made of, to be passed to another process.

@@ -5,17 +5,9 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use mp_channel::{Batch, Ring};
 use mp_testkit::{fork_child, isolated};
 
-/// Numbers that look random and are the same each time.
-struct Random(u64);
+use crate::random::Random;
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
     /// A word of the kind that does harm: small, huge, a power of two, a record's, or anything.
     fn word(&mut self) -> u64 {
         let random = self.next();

@@ -1,14 +1,8 @@
 //! Whoever is killed, whenever: the others go on, and nothing that was committed is lost, torn or doubled.
 
-use std::{
-    process::ExitStatus,
-    sync::atomic::Ordering::{Relaxed, SeqCst},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
-use mp_channel::{
-    PopError, PopTimeoutError, PushTimeoutError, Ring, Segment, TryPopError, TryPushError,
-};
+use mp_channel::{PopError, PopTimeoutError, PushTimeoutError, Ring, TryPopError, TryPushError};
 use mp_sync::LeafLock;
 use mp_testkit::{Child, Gate, fork_child, isolated, wait_for_kill};
 use nix::libc;
@@ -85,103 +79,6 @@ fn killed_consumers() {
         assert!(seen.is_sorted_by(|a, b| a < b), "in order, none twice");
         let lost = number - seen.len() as u64;
         assert!(lost <= kills, "{lost} records lost by {kills} kills");
-    });
-}
-
-/// Whether a result was there, which is in the ledger now.
-fn take_one(results: &Ring, ledger: &mut Ledger) -> bool {
-    let mut popped = Vec::new();
-    let taken = results.try_pop(&mut popped).is_ok();
-    if taken {
-        ledger.add(&popped);
-    }
-    taken
-}
-
-/// Takes results until `consumer`, which may wait for room for them, has ended.
-fn take_until_end(results: &Ring, ledger: &mut Ledger, mut consumer: Child) -> ExitStatus {
-    loop {
-        while take_one(results, ledger) {}
-        match consumer.wait_timeout(Duration::from_millis(1)) {
-            Ok(status) => return status,
-            Err(running) => consumer = running,
-        }
-    }
-}
-
-/// Producers and consumers are killed and replaced at the same time, in any order.
-#[test]
-fn storm() {
-    const PRODUCERS: usize = 3;
-    const CONSUMERS: usize = 2;
-    const KILLS: usize = 120;
-    isolated(|| {
-        let ring = Ring::builder().items(30).bytes(4096).create().unwrap();
-        let results = Ring::builder().items(1 << 20).bytes(64 << 20).create().unwrap();
-        // How many records each producer has pushed, as far as it could say so.
-        let journal = Segment::create("journal", 4096).unwrap();
-        let acked = |producer: usize| journal.mapping().atomic_u64(producer * 8).unwrap();
-        let produce = |producer: usize| {
-            fork_child(|| {
-                for number in 0..u64::MAX {
-                    ring.push(&record(producer as u32, number, len(number))).unwrap();
-                    acked(producer).store(number + 1, SeqCst);
-                }
-                0
-            })
-        };
-        let consume = || {
-            fork_child(|| {
-                let mut popped = Vec::new();
-                while ring.pop(&mut popped).is_ok() {
-                    results.push(&popped).unwrap();
-                }
-                0
-            })
-        };
-        let mut consumers: Vec<Child> = (0..CONSUMERS).map(|_| consume()).collect();
-        let mut producers: Vec<Child> = (0..PRODUCERS).map(produce).collect();
-        let mut count = PRODUCERS;
-        let mut ledger = Ledger::default();
-        for kill in 0..KILLS {
-            // Something moves between two kills. The results are taken out meanwhile, or a fast build fills their ring.
-            for _ in 0..kill % 40 {
-                while !take_one(&results, &mut ledger) {
-                    std::thread::yield_now();
-                }
-            }
-            if kill % 2 == 0 {
-                consumers.remove(0).kill();
-                consumers.push(consume());
-            } else {
-                producers.remove(0).kill();
-                producers.push(produce(count));
-                count += 1;
-            }
-        }
-        for child in producers {
-            child.kill();
-        }
-        ring.close();
-        for consumer in consumers {
-            assert!(
-                take_until_end(&results, &mut ledger, consumer).success(),
-                "closed and drained"
-            );
-        }
-        while take_one(&results, &mut ledger) {}
-        let mut lost = 0;
-        for producer in 0..count {
-            let mut numbers = ledger.0.remove(&(producer as u32)).unwrap_or_default();
-            numbers.sort_unstable();
-            assert!(numbers.is_sorted_by(|a, b| a < b), "{producer}: one came twice");
-            let acked = acked(producer).load(SeqCst);
-            let all = numbers.last().map_or(acked, |last| acked.max(last + 1));
-            assert!(all <= acked + 1, "{producer}: a record that was never pushed");
-            lost += all - numbers.len() as u64;
-        }
-        // A consumer that is killed takes along the one record that it had in its hands.
-        assert!(lost <= KILLS as u64 / 2, "{lost} lost");
     });
 }
 

@@ -6,7 +6,10 @@ mod accounting;
 mod conformance;
 mod hostile;
 mod kill;
+mod lease;
 mod poll;
+mod random;
+mod storm;
 mod sweep;
 #[cfg(feature = "serde")]
 mod transfer;
