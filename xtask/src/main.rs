@@ -4,6 +4,7 @@
 
 mod deny_syscalls;
 mod list;
+mod storm;
 mod sys;
 mod tidy;
 
@@ -26,6 +27,8 @@ enum Task {
     Packages,
     /// Print the path of every example, as `cargo build --examples` makes it
     Examples,
+    /// Kill producers and consumers of a ring, and account for every record
+    Storm(storm::Arguments),
     /// Run a command whose system calls are denied, as a container's seccomp profile denies them
     DenySyscalls(deny_syscalls::Arguments),
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Packages => list::run(list::packages),
         Task::Examples => list::run(list::examples),
+        Task::Storm(arguments) => storm::run(&arguments),
         Task::DenySyscalls(arguments) => {
             // On success the command has replaced this process.
             let error = deny_syscalls::run(&arguments);
