@@ -25,7 +25,8 @@
 //! | [`Process`], [`ProcessBuilder`] | a child process that runs one function, with its result, panic, exit code or signal |
 //! | [`Pool`], [`PoolBuilder`] | a number of workers, and maps and single tasks for them |
 //! | [`Task`], [`Outcomes`] | what a pool owes: a future with `get` and `cancel`, and an iterator |
-//! | [`Queue`] | a bounded queue between any number of processes |
+//! | [`Queue`], [`SimpleQueue`] | a bounded queue between any number of processes |
+//! | [`JoinableQueue`] | a queue of tasks, and waiting until all of them are done |
 //! | [`pipe`], [`one_way_pipe`], [`Connection`] | messages between two processes, with handles inside them |
 //! | [`wait`], [`Source`] | for the first of many connections, processes, queues and sockets |
 //! | [`Fd`] | a file, socket or pipe that travels in arguments |
@@ -39,6 +40,7 @@
 //! | a pool worker | the task that it ran fails with [`TaskError::WorkerDied`] or is retried; the worker is replaced; all other tasks complete |
 //! | a producer | items whose `put` had returned are in the queue, complete; one it was putting is not |
 //! | a consumer | the item it was taking is in the queue or gone with it; the others go on |
+//! | a consumer of a [`JoinableQueue`] | its tasks go to another one or become dead letters; `join` does not wait for them |
 //! | the peer of a connection | what it sent, whole; then [`RecvError::Closed`] or [`SendError::Closed`], and [`wait`] says ready |
 //! | the parent | its children are killed, and theirs |
 //! | the fork server | the next start makes another; running children are not its children |
@@ -65,6 +67,7 @@ mod task;
 mod thread_pool;
 pub mod worker;
 
+pub use mp_channel::{Leased, RingStats};
 pub use mp_os::{poll::Source, transfer::Fd};
 pub use mp_process::{Panic, ProcessError, Signal, SpawnError, StartMethod};
 
@@ -76,7 +79,7 @@ pub use crate::{
     error::{Error, PoolStopped, Result, TaskError},
     pool::{JobBuilder, Outcomes, Pool, PoolBuilder, PoolStats, WorkerStats},
     process::{JoinError, Process, ProcessBuilder},
-    queue::{GetError, PutError, Queue},
+    queue::{GetError, JoinableQueue, PutError, PutManyError, Queue, SimpleQueue},
     task::{GetTimeoutError, Task},
     thread_pool::ThreadPool,
 };

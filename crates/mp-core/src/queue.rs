@@ -1,4 +1,7 @@
+mod batch;
 mod error;
+mod joinable;
+mod simple;
 
 use std::{
     cell::RefCell,
@@ -8,12 +11,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_channel::Ring;
+use mp_channel::{Ring, RingStats};
 use mp_os::{Deadline, poll::Source};
 use mp_process::{decode, encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
-pub use self::error::{GetError, PutError};
+pub use self::{
+    batch::PutManyError,
+    error::{GetError, PutError},
+    joinable::JoinableQueue,
+    simple::SimpleQueue,
+};
 use crate::Result;
 
 thread_local! {
@@ -131,6 +139,11 @@ impl<T> Queue<T> {
     /// ```
     pub fn arm(&self) -> Result<()> {
         Ok(self.ring.arm()?)
+    }
+
+    /// What has gone through the queue so far, and how many processes were killed in the middle of a put or a get.
+    pub fn stats(&self) -> RingStats {
+        self.ring.stats()
     }
 
     /// Whether somebody has closed the queue. Items may be left.

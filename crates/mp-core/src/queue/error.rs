@@ -159,6 +159,12 @@ impl From<PopError> for GetError {
     }
 }
 
+impl From<mp_os::Error> for GetError {
+    fn from(error: mp_os::Error) -> Self {
+        Self::Os(error)
+    }
+}
+
 impl From<PopTimeoutError> for GetError {
     fn from(error: PopTimeoutError) -> Self {
         match error {

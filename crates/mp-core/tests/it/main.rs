@@ -8,6 +8,7 @@
 
 mod connection;
 mod executor;
+mod joinable;
 mod pool;
 mod pool_control;
 mod pool_death;
@@ -15,6 +16,7 @@ mod pool_end;
 mod pool_workers;
 mod process;
 mod queue;
+mod queue_more;
 
 use std::{
     future::Future,
