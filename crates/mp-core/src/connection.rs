@@ -1,9 +1,13 @@
+#[cfg(feature = "ipc-channel")]
+mod ipc;
 mod wait;
 
 pub use mp_process::{
     Connection, Duplex, Receives, RecvError, RecvOnly, SendError, SendOnly, Sends,
 };
 
+#[cfg(feature = "ipc-channel")]
+pub use self::ipc::{Ipc, IpcEnd};
 pub use self::wait::{try_wait, wait, wait_deadline, wait_timeout};
 use crate::Result;
 

@@ -29,6 +29,7 @@
 //! | [`JoinableQueue`] | a queue of tasks, and waiting until all of them are done |
 //! | [`pipe`], [`one_way_pipe`], [`Connection`] | messages between two processes, with handles inside them |
 //! | [`wait`], [`Source`] | for the first of many connections, processes, queues and sockets |
+//! | `Ipc` (feature `ipc-channel`) | an end of a channel of the crate `ipc-channel`, which travels in arguments |
 //! | [`Fd`] | a file, socket or pipe that travels in arguments |
 //! | [`Error`] and [`TaskError`], [`ProcessError`], [`PutError`], [`GetError`], [`SendError`], [`RecvError`] | what can go wrong, for `?` and one by one |
 //!
@@ -67,10 +68,14 @@ mod task;
 mod thread_pool;
 pub mod worker;
 
+#[cfg(feature = "ipc-channel")]
+pub use ipc_channel;
 pub use mp_channel::{Leased, RingStats};
 pub use mp_os::{poll::Source, transfer::Fd};
 pub use mp_process::{Panic, ProcessError, Signal, SpawnError, StartMethod};
 
+#[cfg(feature = "ipc-channel")]
+pub use crate::connection::{Ipc, IpcEnd};
 pub use crate::{
     connection::{
         Connection, Duplex, Receives, RecvError, RecvOnly, SendError, SendOnly, Sends,

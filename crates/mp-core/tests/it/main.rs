@@ -8,6 +8,8 @@
 
 mod connection;
 mod executor;
+#[cfg(feature = "ipc-channel")]
+mod ipc;
 mod joinable;
 mod pool;
 mod pool_control;
