@@ -1,6 +1,6 @@
 //! What a process costs that does nothing and is waited for, from a small parent and from a large one.
 
-use std::{cell::LazyCell, env, fs, hint::black_box, process::Command};
+use std::{cell::LazyCell, env, fs, hint::black_box, path::Path, process::Command};
 
 use criterion::{Criterion, SamplingMode};
 use mp_benches::{Ratio, fork_and_wait, run};
@@ -13,13 +13,20 @@ const LARGE: &str = "spawn-from-1-GiB";
 /// Skips the large parent.
 const NO_LARGE: &str = "MP_BENCH_NO_LARGE";
 
+/// Has this executable end at once.
+const NOTHING: &str = "--nothing";
+
 fn main() {
+    if env::args().any(|argument| argument == NOTHING) {
+        return;
+    }
     run(
         &[small, large],
         &[
             Ratio::new(SMALL, "forkserver", "fork"),
             Ratio::new(SMALL, "forkserver", "command"),
             Ratio::new(SMALL, "spawn", "command"),
+            Ratio::new(SMALL, "spawn", "command-of-this"),
             Ratio::new(LARGE, "forkserver", "fork"),
             Ratio::new(LARGE, "forkserver", "command"),
         ],
@@ -70,12 +77,15 @@ fn all(criterion: &mut Criterion, name: &str, prepare: impl Fn()) {
             });
         });
     }
-    group.bench_function("command", |bencher| {
-        prepare();
-        bencher.iter(|| {
-            let status = Command::new("/bin/true").status().expect("another process");
-            assert!(status.success(), "/bin/true tells the truth");
+    let this = env::current_exe().expect("this executable has a path");
+    for (name, program) in [("command", Path::new("/bin/true")), ("command-of-this", &this)] {
+        group.bench_function(name, |bencher| {
+            prepare();
+            bencher.iter(|| {
+                let status = Command::new(program).arg(NOTHING).status().expect("another process");
+                assert!(status.success(), "a program that does nothing succeeds");
+            });
         });
-    });
+    }
     group.finish();
 }
