@@ -1,14 +1,12 @@
 //! Which process holds a lease, and whether it lives.
 
 use std::{
-    fs::{self, File},
-    io,
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
-    process,
+    fs, io, process,
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
 use mp_os::PidFd;
+use nix::sys::{stat::fstat, statfs::fstatfs};
 
 /// A process: its number, and what tells it from others that had or will have the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +15,16 @@ pub(crate) struct Holder {
     pub(crate) birth: Birth,
 }
 
-/// The number of its pidfd's inode, which is unique where pidfds have a file system (Linux 6.9), and the time of its
-/// start: the lower half of each, zero where it is not known.
+/// The number of its pidfd's inode, which no other process ever has, where pidfds have a file system (Linux 6.9);
+/// otherwise the time of its start, marked; zero where neither is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Birth {
-    inode: u32,
-    start: u32,
-}
+pub(crate) struct Birth(u64);
+
+/// The mark of a time.
+const TIME: u64 = 1 << 63;
+
+/// `PID_FS_MAGIC` of `linux/magic.h`.
+const PIDFS: i64 = 0x5049_4446;
 
 /// This process, found out once; a forked child has a number of its own and finds out anew.
 static OWN_PID: AtomicU32 = AtomicU32::new(0);
@@ -36,7 +37,7 @@ impl Holder {
             let birth = match look(pid) {
                 Look::Alive(birth) => birth,
                 // It is not dead, so nothing is known of it.
-                Look::Dead => Birth { inode: 0, start: 0 },
+                Look::Dead => Birth::UNKNOWN,
             };
             OWN_BIRTH.store(birth.to_bits(), Relaxed);
             OWN_PID.store(pid, std::sync::atomic::Ordering::Release);
@@ -54,18 +55,20 @@ impl Holder {
 }
 
 impl Birth {
+    const UNKNOWN: Self = Self(0);
+
     pub(crate) fn from_bits(bits: u64) -> Self {
-        Self { inode: (bits >> 32) as u32, start: bits as u32 }
+        Self(bits)
     }
 
     pub(crate) fn to_bits(self) -> u64 {
-        u64::from(self.inode) << 32 | u64::from(self.start)
+        self.0
     }
 
     /// Whether nothing that is known of both speaks against it.
     fn may_be(self, other: Self) -> bool {
-        let agree = |one, two| one == two || one == 0 || two == 0;
-        agree(self.inode, other.inode) && agree(self.start, other.start)
+        let same_kind = self.0 & TIME == other.0 & TIME;
+        self == other || self == Self::UNKNOWN || other == Self::UNKNOWN || !same_kind
     }
 }
 
@@ -75,27 +78,35 @@ enum Look {
 }
 
 fn look(pid: u32) -> Look {
-    let mut inode = 0;
     match PidFd::open(pid) {
-        Ok(process) => {
-            if process.has_exited().unwrap_or(false) {
-                return Look::Dead;
-            }
-            let file = File::from(OwnedFd::from(process));
-            inode = file.metadata().map_or(0, |status| status.ino() as u32);
-        }
-        Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => return Look::Dead,
+        Ok(process) if process.has_exited().unwrap_or(false) => Look::Dead,
+        Ok(process) => match inode(&process) {
+            Some(birth) => Look::Alive(birth),
+            // We have just seen that it lives.
+            None => Look::Alive(look_in_proc(pid).unwrap_or(Birth::UNKNOWN)),
+        },
+        Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => Look::Dead,
         // Where pidfds are denied, `/proc` has to do.
-        Err(_) => {}
+        Err(_) => look_in_proc(pid).map_or(Look::Dead, Look::Alive),
     }
+}
+
+fn inode(process: &PidFd) -> Option<Birth> {
+    let system = fstatfs(process).ok()?.filesystem_type();
+    let is_unique = i64::try_from(system.0).is_ok_and(|magic| magic == PIDFS);
+    let number = fstat(process).ok()?.st_ino;
+    (is_unique && number < TIME).then_some(Birth(number))
+}
+
+/// `None` for a process that is not there, or has ended.
+fn look_in_proc(pid: u32) -> Option<Birth> {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => match state_and_start(&stat) {
-            Some((b'Z' | b'X', _)) => Look::Dead,
-            Some((_, start)) => Look::Alive(Birth { inode, start: start as u32 }),
-            None => Look::Alive(Birth { inode, start: 0 }),
+            Some((b'Z' | b'X', _)) => None,
+            start => Some(start.map_or(Birth::UNKNOWN, |(_, start)| Birth(start | TIME))),
         },
-        Err(error) if error.kind() == io::ErrorKind::NotFound && inode == 0 => Look::Dead,
-        Err(_) => Look::Alive(Birth { inode, start: 0 }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(_) => Some(Birth::UNKNOWN),
     }
 }
 
@@ -117,16 +128,19 @@ mod tests {
     fn a_process_is_told_from_the_next_of_its_number() {
         let own = Holder::current();
         assert!(!own.is_dead());
-        let other = Holder { birth: Birth { start: own.birth.start + 1, ..own.birth }, ..own };
+        let other = Holder { birth: Birth(own.birth.0 + 1), ..own };
         assert!(other.is_dead());
-        let unknown = Holder { birth: Birth { inode: 0, start: 0 }, ..own };
-        assert!(!unknown.is_dead(), "in doubt it lives");
+        for unknown in [Birth::UNKNOWN, Birth(own.birth.0 ^ TIME)] {
+            assert!(!Holder { birth: unknown, ..own }.is_dead(), "in doubt it lives");
+        }
+        let time = look_in_proc(own.pid).unwrap();
+        assert!(time.0 > TIME && !time.may_be(Birth(time.0 + 1)));
     }
 
     #[test]
     fn a_zombie_is_dead() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let holder = Holder { pid: child.id(), birth: Birth { inode: 0, start: 0 } };
+        let holder = Holder { pid: child.id(), birth: Birth::UNKNOWN };
         assert!(!holder.is_dead());
         child.kill().unwrap();
         let process = PidFd::open(child.id());

@@ -350,7 +350,7 @@ fn kill(
         assert_eq!(drain(&fresh), [(99, 1)], "{name}, {point:?}");
     };
     // Most of the instructions find out who we are, in `/proc`, so all of them would take minutes.
-    let points = if cfg!(debug_assertions) { 5 } else { 80 };
+    let points = if cfg!(debug_assertions) { 3 } else { 80 };
     let report = sweep_sample(points, setup, operation, oracle);
     println!("{name}: {} kill points, 0 failures", report.points);
 }

@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be carried out has failed")]
 
 mod accounting;
+mod bytes;
 mod conformance;
+mod corpus;
+mod fairness;
 mod hostile;
 mod kill;
 mod lease;
+mod limits;
 mod poll;
 mod random;
 mod storm;
