@@ -6,7 +6,10 @@ use std::{
 };
 
 use mp_os::PidFd;
-use nix::sys::{stat::fstat, statfs::fstatfs};
+use nix::sys::{
+    stat::fstat,
+    statfs::{FsType, fstatfs},
+};
 
 /// A process: its number, and what tells it from others that had or will have the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub(crate) struct Birth(u64);
 const TIME: u64 = 1 << 63;
 
 /// `PID_FS_MAGIC` of `linux/magic.h`.
-const PIDFS: i64 = 0x5049_4446;
+const PIDFS: FsType = FsType(0x5049_4446);
 
 /// This process, found out once; a forked child has a number of its own and finds out anew.
 static OWN_PID: AtomicU32 = AtomicU32::new(0);
@@ -92,8 +95,7 @@ fn look(pid: u32) -> Look {
 }
 
 fn inode(process: &PidFd) -> Option<Birth> {
-    let system = fstatfs(process).ok()?.filesystem_type();
-    let is_unique = i64::try_from(system.0).is_ok_and(|magic| magic == PIDFS);
+    let is_unique = fstatfs(process).ok()?.filesystem_type() == PIDFS;
     let number = fstat(process).ok()?.st_ino;
     (is_unique && number < TIME).then_some(Birth(number))
 }
