@@ -126,7 +126,8 @@ impl RawMutex {
                     return Ok(false);
                 }
             } else if state & HOLDER == taker.tid && self.is_of(taker.process) {
-                return Err(failed(Errno::EDEADLK.into()).into());
+                let waits = !deadline.is_past();
+                return Err(if waits { deadlock() } else { TimeoutError::TimedOut });
             } else if deadline.is_past() {
                 if self.take_over_from_dead(taker)? {
                     return Ok(true);
@@ -192,6 +193,11 @@ impl RawMutex {
         }
         Ok(true)
     }
+}
+
+/// Who waits for itself waits for ever.
+fn deadlock() -> TimeoutError {
+    failed(Errno::EDEADLK.into()).into()
 }
 
 #[cold]

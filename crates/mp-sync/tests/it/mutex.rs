@@ -78,6 +78,7 @@ fn deadlocks_and_timeouts_are_told() {
         assert!(
             matches!(mutex.lock(), Err(LockError::Failed(error)) if error.kind() == std::io::ErrorKind::Deadlock)
         );
+        assert!(matches!(mutex.try_lock(), Err(LockError::Failed(TryError::WouldBlock))));
         drop(guard);
         let _holder = stays(|| mutex.lock().unwrap());
         assert!(matches!(mutex.try_lock(), Err(LockError::Failed(TryError::WouldBlock))));
