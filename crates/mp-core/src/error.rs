@@ -1,6 +1,8 @@
 use std::{error, fmt, io, sync::Arc, time::Duration};
 
+use mp_os::{TimeoutError, TryError};
 use mp_process::{EncodeError, Panic, ProcessError, RecvError, SendError, SpawnError};
+use mp_sync::{BarrierError, LockError};
 
 use crate::queue::{GetError, PutError};
 
@@ -33,6 +35,15 @@ pub enum Error {
     Send(SendError),
     /// A message of another process could not be received.
     Recv(RecvError),
+    /// Somebody died with a lock, which is free again; to have it all the same, see
+    /// [`LockError::recover`](crate::LockError::recover).
+    OwnerDied,
+    /// The operation would have had to wait.
+    WouldBlock,
+    /// The deadline passed first.
+    TimedOut,
+    /// A barrier let this process go before all had come.
+    Barrier(BarrierError),
     /// A worker and its parent do not understand each other.
     Protocol(Arc<str>),
 }
@@ -65,6 +76,10 @@ impl fmt::Display for Error {
             Self::Get(error) => error.fmt(f),
             Self::Send(error) => error.fmt(f),
             Self::Recv(error) => error.fmt(f),
+            Self::OwnerDied => f.write_str("somebody died with the lock"),
+            Self::WouldBlock => f.write_str("the operation would block"),
+            Self::TimedOut => f.write_str("the deadline passed"),
+            Self::Barrier(error) => error.fmt(f),
             Self::Protocol(reason) => write!(f, "a pool worker broke the protocol: {reason}"),
         }
     }
@@ -85,7 +100,35 @@ macro_rules! from {
 from! {
     Os(mp_os::Error), Spawn(SpawnError), Process(ProcessError), Function(mp_process::TaskError),
     Encode(EncodeError), Task(TaskError), Stopped(PoolStopped), Get(GetError),
-    Send(SendError), Recv(RecvError),
+    Send(SendError), Recv(RecvError), Barrier(BarrierError),
+}
+
+impl From<TryError> for Error {
+    fn from(error: TryError) -> Self {
+        match error {
+            TryError::Os(error) => Self::Os(error),
+            _ => Self::WouldBlock,
+        }
+    }
+}
+
+impl From<TimeoutError> for Error {
+    fn from(error: TimeoutError) -> Self {
+        match error {
+            TimeoutError::Os(error) => Self::Os(error),
+            _ => Self::TimedOut,
+        }
+    }
+}
+
+/// Releases the lock of somebody who died with it: use the [`LockError`] itself to have it.
+impl<G, E: Into<Self>> From<LockError<G, E>> for Error {
+    fn from(error: LockError<G, E>) -> Self {
+        match error {
+            LockError::OwnerDied(_) => Self::OwnerDied,
+            LockError::Failed(error) => error.into(),
+        }
+    }
 }
 
 /// Drops the item: use the [`PutError`] itself to have it back.

@@ -30,6 +30,9 @@
 //! | [`pipe`], [`one_way_pipe`], [`Connection`] | messages between two processes, with handles inside them |
 //! | [`wait`], [`Source`] | for the first of many connections, processes, queues and sockets |
 //! | `Ipc` (feature `ipc-channel`) | an end of a channel of the crate `ipc-channel`, which travels in arguments |
+//! | [`Lock`], [`RLock`], [`Semaphore`], [`BoundedSemaphore`], [`Condition`], [`Event`], [`Barrier`] | waiting for each other; what the dead held comes back |
+//! | [`Value`], [`Array`] | plain data in shared memory, and the locks that belong to it |
+//! | [`SharedMemory`] | shared memory by name |
 //! | [`Fd`] | a file, socket or pipe that travels in arguments |
 //! | [`Error`] and [`TaskError`], [`ProcessError`], [`PutError`], [`GetError`], [`SendError`], [`RecvError`] | what can go wrong, for `?` and one by one |
 //!
@@ -43,6 +46,8 @@
 //! | a consumer | the item it was taking is in the queue or gone with it; the others go on |
 //! | a consumer of a [`JoinableQueue`] | its tasks go to another one or become dead letters; `join` does not wait for them |
 //! | the peer of a connection | what it sent, whole; then [`RecvError::Closed`] or [`SendError::Closed`], and [`wait`] says ready |
+//! | who holds a lock, a permit, a place at a barrier | others have it within 50 ms; with a lock they are [told](LockError::OwnerDied) |
+//! | who changes a [`Value`] | the value before or the value after, whole |
 //! | the parent | its children are killed, and theirs |
 //! | the fork server | the next start makes another; running children are not its children |
 //!
@@ -64,6 +69,8 @@ pub mod executor;
 mod pool;
 mod process;
 mod queue;
+mod shared;
+mod sync;
 mod task;
 mod thread_pool;
 pub mod worker;
@@ -71,8 +78,10 @@ pub mod worker;
 #[cfg(feature = "ipc-channel")]
 pub use ipc_channel;
 pub use mp_channel::{Leased, RingStats};
-pub use mp_os::{poll::Source, transfer::Fd};
+pub use mp_os::{TimeoutError, TryError, poll::Source, transfer::Fd};
 pub use mp_process::{Panic, ProcessError, Signal, SpawnError, StartMethod};
+pub use mp_shm::Memory;
+pub use mp_sync::{BarrierError, LockError, MutexGuard, Permit, Pod, Recover, ReentrantGuard};
 
 #[cfg(feature = "ipc-channel")]
 pub use crate::connection::{Ipc, IpcEnd};
@@ -85,6 +94,8 @@ pub use crate::{
     pool::{JobBuilder, Outcomes, Pool, PoolBuilder, PoolStats, WorkerStats},
     process::{JoinError, Process, ProcessBuilder},
     queue::{GetError, JoinableQueue, PutError, PutManyError, Queue, SimpleQueue},
+    shared::{Array, SharedMemory, Value},
+    sync::{Barrier, BoundedSemaphore, Condition, ConditionGuard, Event, Lock, RLock, Semaphore},
     task::{GetTimeoutError, Task},
     thread_pool::ThreadPool,
 };

@@ -6,6 +6,7 @@
     reason = "a test panics where it fails, and workers exit to see what comes of it"
 )]
 
+mod barrier;
 mod connection;
 mod executor;
 #[cfg(feature = "ipc-channel")]
@@ -19,6 +20,8 @@ mod pool_workers;
 mod process;
 mod queue;
 mod queue_more;
+mod shared;
+mod sync;
 
 use std::{
     future::Future,
