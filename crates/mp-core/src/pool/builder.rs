@@ -222,8 +222,8 @@ impl PoolBuilder {
             serial::begin(&local)?;
             return Ok(Pool { local, supervisor: None });
         }
-        local.populate()?;
-        let supervisor = local::supervise(&local)?;
+        let started = local.populate().and_then(|()| local::supervise(&local));
+        let supervisor = started.inspect_err(|_| local.abort())?;
         let pool = Pool { local, supervisor: Some(supervisor) };
         if has_initializer {
             pool.local.wait_for(Deadline::never(), || pool.local.is_ready_or_stopped())?;

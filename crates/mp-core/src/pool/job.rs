@@ -130,7 +130,8 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        self.outcomes(function, Order::OfTasks, items)
+        let function = self.local.function(TaskKey::of(function)?);
+        self.outcomes((function, false), Order::OfTasks, items)
     }
 
     /// [`Pool::imap_unordered`](super::Pool::imap_unordered).
@@ -148,7 +149,34 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        self.outcomes(function, Order::OfEnds, items)
+        let function = self.local.function(TaskKey::of(function)?);
+        self.outcomes((function, false), Order::OfEnds, items)
+    }
+
+    /// [`imap`](Self::imap) with a value that is sent once to each worker, as [`map_with`](Self::map_with) has one.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn imap_with<S, A, R, I>(
+        &self,
+        shared: &S,
+        function: fn(&S, A) -> R,
+        items: I,
+    ) -> Result<Outcomes<I::IntoIter, R>>
+    where
+        S: Serialize + DeserializeOwned + Send + 'static,
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>,
+    {
+        self.local.check_open().map_err(Error::Stopped)?;
+        let key = TaskKey::with_shared(function)?;
+        self.outcomes(
+            (self.local.function_with(key, Blob::of(shared)?), true),
+            Order::OfTasks,
+            items,
+        )
     }
 
     /// [`Pool::submit`](super::Pool::submit).
@@ -244,17 +272,16 @@ impl<'pool> JobBuilder<'pool> {
 
     fn outcomes<A, R, I>(
         &self,
-        function: fn(A) -> R,
+        function: FunctionOf,
         order: Order,
         items: I,
     ) -> Result<Outcomes<I::IntoIter, R>>
     where
-        A: Serialize + DeserializeOwned + 'static,
-        R: Serialize + DeserializeOwned + Send + 'static,
+        A: Serialize,
+        R: DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
         self.local.check_open().map_err(Error::Stopped)?;
-        let function = (self.local.function(TaskKey::of(function)?), false);
         let mut feed = self.feed(function, order, VecDeque::new(), items.into_iter());
         feed.feed(0)?;
         Ok(Outcomes { feed, taken: 0 })

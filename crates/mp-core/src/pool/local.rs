@@ -340,6 +340,17 @@ pub(super) fn fail_all(failures: Vec<(Batch, TaskError)>) {
     }
 }
 
+impl Local {
+    /// Ends the workers of a pool that has no supervisor yet.
+    pub(super) fn abort(&self) {
+        // Why the pool cannot be is what its maker is told, and they are processes that have just begun.
+        if self.stop(PoolStopped::Terminated).is_ok() {
+            let slots = mem::take(&mut self.state.lock().slots);
+            slots.into_iter().for_each(|slot| drop(slot.child.join()));
+        }
+    }
+}
+
 /// The worker `id` has died. Runs on the thread that watches processes.
 fn died(pool: &Weak<Local>, id: u64) {
     if let Some(local) = pool.upgrade() {

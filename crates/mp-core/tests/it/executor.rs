@@ -15,7 +15,7 @@ use mp_core::{
     executor::{self, Executor, WaitFor},
     worker,
 };
-use mp_testkit::isolated;
+use mp_testkit::{Watched, isolated};
 
 use crate::{LONG, METHODS, block_on, warm_up};
 
@@ -184,13 +184,8 @@ fn a_wait_ends_when_the_workers_die() {
         (0..2).for_each(|_| assert!(started.get().is_ok()));
         thread::scope(|scope| {
             let waiter = scope.spawn(|| executor::wait(tasks, WaitFor::AllDone));
-            let pids = pool.pids();
-            for pid in pids {
-                let Ok(process) = mp_os::PidFd::open(pid) else {
-                    (0..2).for_each(|n| gate.put(n).unwrap());
-                    break;
-                };
-                process.send_signal(mp_core::Signal::KILL.as_raw()).unwrap();
+            for pid in pool.pids() {
+                assert!(Watched::new(pid).unwrap().signal(mp_core::Signal::KILL.as_raw()));
             }
             assert_eq!(waiter.join().unwrap().done.len(), 2);
         });

@@ -89,7 +89,7 @@ fn a_death_fails_its_task_only_and_names_the_cause() {
 }
 
 /// Waits until the pool has its full number of workers again, all of them alive.
-fn wait_for_workers(pool: &Pool, number: usize) {
+pub(crate) fn wait_for_workers(pool: &Pool, number: usize) {
     let end = Instant::now() + Duration::from_secs(1);
     while pool.pids().into_iter().filter(|&pid| Watched::new(pid).is_some()).count() < number {
         assert!(Instant::now() < end, "workers are not replaced within a second");
