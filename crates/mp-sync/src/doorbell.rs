@@ -8,19 +8,18 @@
 //!
 //! The kernel owes nobody a wake-up on account of a dead ringer, as it does for a lock: so sleeps end after [`SLICE`].
 
-use std::{
-    fmt,
-    sync::atomic::{
-        AtomicU32,
-        Ordering::{Acquire, Relaxed, SeqCst},
-        fence,
-    },
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use mp_os::{Deadline, Error, Result};
 
-use crate::sys;
+use crate::{
+    atomic::{
+        AtomicU32,
+        Ordering::{Acquire, Relaxed, SeqCst},
+        compiler_fence, fence,
+    },
+    sys,
+};
 
 /// Somebody sleeps, or may sleep: a ring must go through the kernel.
 const ASLEEP: u32 = 1;
@@ -191,7 +190,7 @@ impl Listener<'_> {
 #[inline]
 fn full_barrier_after_exchange() {
     #[cfg(target_arch = "x86_64")]
-    std::sync::atomic::compiler_fence(SeqCst);
+    compiler_fence(SeqCst);
     #[cfg(not(target_arch = "x86_64"))]
     fence(SeqCst);
 }

@@ -71,6 +71,7 @@
 
 #![deny(unsafe_code)]
 
+mod atomic;
 mod barrier;
 mod bounded;
 mod condvar;

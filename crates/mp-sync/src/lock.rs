@@ -10,10 +10,6 @@
 
 use std::{
     fmt,
-    sync::atomic::{
-        AtomicU32,
-        Ordering::{Acquire, Relaxed, SeqCst},
-    },
     time::{Duration, Instant},
 };
 
@@ -22,6 +18,10 @@ use nix::errno::Errno;
 
 use crate::{
     Doorbell,
+    atomic::{
+        AtomicU32,
+        Ordering::{Acquire, Relaxed, SeqCst},
+    },
     process::thread_lives,
     robust::{Holder, Pending},
     spin, sys,
