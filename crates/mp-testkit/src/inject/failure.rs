@@ -16,7 +16,8 @@ pub enum Failure {
     Interrupted,
     /// `EAGAIN`: at a limit of processes, or not ready after all.
     Again,
-    /// `ENOMEM`: no kernel memory. Memory of the allocator is not refused, because Rust programs abort there.
+    /// `ENOMEM`: no kernel memory. Memory of the allocator is not refused, because Rust programs abort there; nor is giving
+    /// memory back, which nobody could do anything about.
     NoMemory,
     /// `EMFILE`: at the limit of descriptors.
     NoDescriptors,
@@ -157,7 +158,6 @@ const NO_MEMORY: &[libc::c_long] = &[
     libc::SYS_execve,
     libc::SYS_mmap,
     libc::SYS_mprotect,
-    libc::SYS_munmap,
     libc::SYS_madvise,
     libc::SYS_openat,
     libc::SYS_memfd_create,
