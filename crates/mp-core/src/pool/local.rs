@@ -291,7 +291,10 @@ impl Local {
             let mut state = self.state.lock();
             // In the list before its death can be heard of: `died` waits for the lock.
             if let Err(error) = slot.child.on_exit(move || died(&pool, id)) {
+                drop(state);
                 slot.kill()?;
+                // It is awaited here, because nobody else will hear of its end.
+                let _ = slot.child.join();
                 return Err(error.into());
             }
             state.slots.push(slot);

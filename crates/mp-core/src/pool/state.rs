@@ -77,6 +77,16 @@ pub(super) struct Intake {
     pub(super) failures: Vec<(Batch, TaskError)>,
 }
 
+/// A pool of which a part could not be started has workers, and no supervisor to end them.
+impl Drop for State {
+    fn drop(&mut self) {
+        for slot in &self.slots {
+            // One that cannot be killed ends with this process.
+            let _ = slot.kill();
+        }
+    }
+}
+
 impl State {
     pub(super) fn new_function(&mut self, key: TaskKey, shared: Blob) -> Arc<Function> {
         let id = self.next_function;

@@ -9,6 +9,7 @@
 mod barrier;
 mod connection;
 mod executor;
+mod inject;
 #[cfg(feature = "ipc-channel")]
 mod ipc;
 mod joinable;
