@@ -4,6 +4,7 @@
 
 mod crates;
 mod finding;
+mod promises;
 mod rust;
 mod source;
 mod text;
@@ -13,6 +14,9 @@ use std::{error::Error, fs, io, path::Path, process::ExitCode};
 use cargo_metadata::{Metadata, MetadataCommand};
 
 use self::{finding::Finding, source::Source};
+
+/// Names a test for each promise.
+const PROMISES: &str = "docs/crash-safety.md";
 
 /// Prints every finding; the task fails if there is one.
 pub(crate) fn run() -> ExitCode {
@@ -39,17 +43,23 @@ fn check() -> Result<(usize, Vec<Finding>), Box<dyn Error>> {
     let root = metadata.workspace_root.as_std_path();
     let mut findings = check_crates(&metadata, root);
     let paths = files(root)?;
+    let mut tests = promises::Tests::new();
     for path in &paths {
         // What is not text is not ours to judge.
         let Ok(text) = fs::read_to_string(root.join(path)) else { continue };
         findings.extend(text::check(path, &text));
         if path.ends_with(".rs") {
             match Source::parse(path, &text) {
-                Ok(source) => findings.extend(rust::check(&source)),
+                Ok(source) => {
+                    findings.extend(rust::check(&source));
+                    tests.extend(promises::tests(&source));
+                }
                 Err(error) => findings.push(Finding::new(path, "it must parse", error.to_string())),
             }
         }
     }
+    let promises = fs::read_to_string(root.join(PROMISES))?;
+    findings.extend(promises::check(PROMISES, &promises, &tests));
     findings.sort();
     Ok((paths.len(), findings))
 }
