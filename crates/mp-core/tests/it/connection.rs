@@ -14,20 +14,27 @@ use std::{
 
 use mp_core::{
     Connection, Error, Fd, Process, Queue, RecvError, RecvOnly, SendError, SendOnly, Source,
-    one_way_pipe, pipe, try_wait, wait, wait_deadline, wait_timeout,
+    StartMethod, one_way_pipe, pipe, try_wait, wait, wait_deadline, wait_timeout,
 };
-use mp_testkit::isolated;
+use mp_testkit::{fork_child, isolated};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{LONG, METHODS, warm_up};
 
 /// Runs `test` with a way to start processes by each method.
 fn each_method(test: impl Fn(&Start)) {
+    // By copying, in a process that has one thread. Its children have copies of all its ends, as in Python, so that they
+    // cannot wait for it to drop one.
+    let one_thread = fork_child(|| {
+        test(&Start(StartMethod::Fork));
+        0
+    });
+    assert!(one_thread.wait().success());
     warm_up();
     METHODS.iter().for_each(|&method| test(&Start(method)));
 }
 
-struct Start(mp_core::StartMethod);
+struct Start(StartMethod);
 
 impl Start {
     fn spawn<A, R>(&self, function: fn(A) -> R, argument: A) -> Process<R>
@@ -50,8 +57,12 @@ fn an_echo_of_values_and_bytes() {
         each_method(|start| {
             let (ours, theirs) = pipe().unwrap();
             let echo = |peer: Connection| {
-                while let Ok(message) = peer.recv_bytes() {
+                loop {
+                    let message = peer.recv_bytes().unwrap();
                     peer.send_bytes(&message).unwrap();
+                    if message == b"the last" {
+                        return;
+                    }
                 }
             };
             let child = start.spawn(echo, theirs);
@@ -81,7 +92,9 @@ fn an_echo_of_values_and_bytes() {
             assert!(ours.recv_bytes().unwrap() == huge);
             ours.send_bytes(b"").unwrap();
             assert_eq!(ours.recv_bytes().unwrap(), b"");
-            drop(ours);
+            ours.send_bytes(b"the last").unwrap();
+            assert_eq!(ours.recv_bytes().unwrap(), b"the last");
+            assert!(matches!(ours.recv_bytes(), Err(RecvError::Closed)));
             child.join().unwrap();
         });
     });
