@@ -1,28 +1,23 @@
-use std::{
-    ffi::OsStr,
-    io,
-    os::fd::OwnedFd,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
-};
+use std::{cell::RefCell, ffi::OsStr, os::fd::OwnedFd, path::Path, sync::Arc};
 
 use mp_os::{Error, transfer};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    Child, Limit, SpawnError, TaskKey, encoding, fork, forkserver, protocol::Task, setup::Setup,
+    Child, Limit, SpawnError, Stdio, TaskKey, encoding, fork, forkserver,
+    identity::{self, Identity},
+    process::Process,
+    protocol::Task,
+    setup::Setup,
+    stdio::Stream,
 };
 
 /// How a process comes to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum StartMethod {
     /// A copy of a process of this executable that does nothing but being copied. It was started at first use and has
     /// nothing of this process but its executable, arguments and environment of that time. The fastest.
-    #[default]
     Forkserver,
     /// This executable, started anew.
     Spawn,
@@ -30,7 +25,15 @@ pub enum StartMethod {
     Fork,
 }
 
+/// That of [`start_method`](crate::start_method()): `Forkserver`, unless the program says otherwise.
+impl Default for StartMethod {
+    fn default() -> Self {
+        identity::start_method()
+    }
+}
+
 /// The start methods that there are here, the default first.
+#[doc(alias = "get_all_start_methods")]
 pub const fn available_start_methods() -> &'static [StartMethod] {
     &[StartMethod::Forkserver, StartMethod::Spawn, StartMethod::Fork]
 }
@@ -48,21 +51,35 @@ pub const fn available_start_methods() -> &'static [StartMethod] {
 /// assert_eq!(child.join()?, 42);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Builder {
     name: Option<String>,
     method: StartMethod,
+    is_daemon: bool,
     setup: Setup,
-    streams: [Option<Arc<OwnedFd>>; 3],
+    streams: [Stdio; 3],
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            name: None,
+            method: StartMethod::default(),
+            is_daemon: true,
+            setup: Setup::default(),
+            streams: Default::default(),
+        }
+    }
 }
 
 impl Builder {
-    /// A process with a default name, started by the default method.
+    /// A process with a default name, started by the [default method](crate::start_method()).
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Names it. `top` and `ps -o comm` show the first 15 bytes.
+    /// Names it, rather than `Process-1` and so on. `top` and `ps -o comm` show the first 15 bytes; see also
+    /// [`title`](Self::title).
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -76,7 +93,79 @@ impl Builder {
         self
     }
 
-    /// Gives it `stream` (a file, one end of a pipe, a socket) as standard input.
+    /// Shows `title` as its command line, as `ps -o args` and `/proc/PID/cmdline` have it, in full.
+    ///
+    /// For programs that look for processes by it. It costs about as much as a tenth of a start, and what the process
+    /// itself sees of its arguments ([`std::env::args`]) does not change.
+    #[must_use]
+    #[doc(alias = "setproctitle")]
+    pub fn title(mut self, title: impl AsRef<OsStr>) -> Self {
+        self.setup.title = Some(title.as_ref().to_owned());
+        self
+    }
+
+    /// Whether this process, when it ends by itself (by a return from `main`, by [`std::process::exit`], or with the task
+    /// of a child), leaves that one behind, which the kernel kills then; otherwise it waits for it first.
+    ///
+    /// By default it is a daemon. Unlike in Python, one that is may have children of its own.
+    ///
+    /// ```
+    /// let parent = |()| {
+    ///     let (reader, writer) = std::io::pipe().unwrap();
+    ///     let slow = |_reader| std::thread::yield_now();
+    ///     let child = mp_process::Builder::new().daemon(false).spawn(slow, mp_os::transfer::Fd::new(reader));
+    ///     drop((child, writer));
+    ///     // Here the process waits for its child.
+    /// };
+    /// mp_process::spawn(parent, ())?.join()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn daemon(mut self, is_daemon: bool) -> Self {
+        self.is_daemon = is_daemon;
+        self
+    }
+
+    /// Ends with it all that descends from it, programs that it executes and their children included.
+    ///
+    /// The task then runs in a child of a *guard*, which is the process that the parent knows. The guard adopts every
+    /// orphan below it, so nobody leaves the tree, not even by two forks and a session of its own. It ends the whole tree,
+    /// and then itself in the task's way,
+    ///
+    /// * when the task has ended, however: returned, panicked, exited, crashed, killed;
+    /// * when this process has ended, however;
+    /// * on [`kill`](crate::AnyChild::kill). All other signals are passed on to the task.
+    ///
+    /// So [`join`](Child::join) returns when all are dead. Not promised: the end of processes that have become another
+    /// user's, and that of other programs' processes where somebody kills the guard itself, by its number, with `SIGKILL`:
+    /// then only those that this crate started end.
+    #[must_use]
+    #[doc(alias = "PR_SET_CHILD_SUBREAPER")]
+    pub fn kill_tree(mut self, is_guarded: bool) -> Self {
+        self.setup.is_guarded = is_guarded;
+        self
+    }
+
+    /// Lets it run on when this process has ended, however, rather than be killed by the kernel.
+    ///
+    /// It finds out by [`parent_process`](crate::parent_process).
+    #[must_use]
+    pub fn outlive_parent(mut self, outlives: bool) -> Self {
+        self.setup.outlives = outlives;
+        self
+    }
+
+    /// Puts it into the cgroup of this directory (v2, or one of v1), which must exist and be writable for it. Several are
+    /// joined in order.
+    #[must_use]
+    #[doc(alias = "cgroup.procs")]
+    pub fn cgroup(mut self, directory: impl AsRef<Path>) -> Self {
+        self.setup.cgroups.push(directory.as_ref().as_os_str().to_owned());
+        self
+    }
+
+    /// Chooses its standard input: something open, [`Stdio::null`], [`Stdio::piped`], or this process's, which is the
+    /// default.
     ///
     /// ```
     /// use std::{io::{pipe, read_to_string}, fs::File};
@@ -90,25 +179,24 @@ impl Builder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn stdin(self, stream: impl Into<OwnedFd>) -> Self {
-        self.stream(0, stream.into())
+    pub fn stdin(mut self, stream: impl Into<Stdio>) -> Self {
+        self.streams[0] = stream.into();
+        self
     }
 
-    /// Gives it `stream` as standard output. The builder keeps its own handle of it: a pipe ends when that is dropped too.
+    /// Chooses its standard output, likewise, or [`Stdio::captured`].
+    ///
+    /// The builder keeps its own handle of what it is given: a pipe ends when that is dropped too.
     #[must_use]
-    pub fn stdout(self, stream: impl Into<OwnedFd>) -> Self {
-        self.stream(1, stream.into())
+    pub fn stdout(mut self, stream: impl Into<Stdio>) -> Self {
+        self.streams[1] = stream.into();
+        self
     }
 
-    /// Gives it `stream` as standard error.
+    /// Chooses its standard error, as [`stdout`](Self::stdout).
     #[must_use]
-    pub fn stderr(self, stream: impl Into<OwnedFd>) -> Self {
-        self.stream(2, stream.into())
-    }
-
-    fn stream(mut self, number: usize, stream: OwnedFd) -> Self {
-        self.setup.streams[number] = true;
-        self.streams[number] = Some(Arc::new(stream));
+    pub fn stderr(mut self, stream: impl Into<Stdio>) -> Self {
+        self.streams[2] = stream.into();
         self
     }
 
@@ -187,31 +275,71 @@ impl Builder {
         A: Serialize + DeserializeOwned + 'static,
         R: Serialize + DeserializeOwned + 'static,
     {
-        self.setup.check()?;
-        let name = self.name.clone().unwrap_or_else(default_name);
         let start = match self.method {
-            StartMethod::Fork => {
-                return fork::fork_with(name, &self.setup, self.stream_fds()?, || f(args));
-            }
+            StartMethod::Fork => return self.fork(|| f(args)),
             StartMethod::Forkserver => forkserver::spawn,
             StartMethod::Spawn => forkserver::spawn_fresh,
         };
-        let task = Task::new(TaskKey::of(f)?, &name, self.setup.clone());
+        let (setup, mut fds, streams) = self.prepare(self.method)?;
+        let name = setup.birth.name.clone();
+        let task = Task::new(TaskKey::of(f)?, &name, setup);
         let mut message = task.message()?;
         let (encoded, handles) = transfer::collect(|| encoding::encode(&args, &mut message));
         encoded?;
-        let mut fds = self.stream_fds()?;
         fds.extend(handles);
-        Ok(Child::new(start(&message, &fds)?, name))
+        Ok(Child::new(start(&message, &fds)?, &task.setup, streams))
     }
 
-    /// Duplicates of the streams that are not the parent's.
-    fn stream_fds(&self) -> Result<Vec<OwnedFd>, SpawnError> {
-        let given = self.streams.iter().flatten();
-        given
-            .map(|stream| stream.try_clone())
-            .collect::<io::Result<_>>()
-            .map_err(|error| Error::new("duplicate", "standard stream", error).into())
+    /// Runs `task` in a copy of this process, as [`fork`](crate::fork()) does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn fork<R: Serialize + DeserializeOwned>(
+        &self,
+        task: impl FnOnce() -> R,
+    ) -> Result<Child<R>, SpawnError> {
+        self.start_copy(|setup, fds, close_ends| {
+            fork::start(setup, fds, || {
+                close_ends();
+                task()
+            })
+        })
+    }
+
+    /// A copy that `start` makes. It calls what it is passed last before its task: the copy has copies of the parent's ends
+    /// of its streams, by which it would wait for itself.
+    pub(crate) fn start_copy<R>(
+        &self,
+        start: impl FnOnce(&Setup, Vec<OwnedFd>, &dyn Fn()) -> Result<Arc<Process>, SpawnError>,
+    ) -> Result<Child<R>, SpawnError> {
+        let (setup, fds, streams) = self.prepare(StartMethod::Fork)?;
+        let streams = RefCell::new(streams);
+        let process = start(&setup, fds, &|| drop(streams.take()))?;
+        Ok(Child::new(process, &setup, streams.into_inner()))
+    }
+
+    /// What a new process is to be, its standard streams, and the parent's side of those.
+    fn prepare(
+        &self,
+        method: StartMethod,
+    ) -> Result<(Setup, Vec<OwnedFd>, [Stream; 3]), SpawnError> {
+        self.setup.check()?;
+        if self.streams[0].is_captured() {
+            return Err(Error::invalid_input("capture", "standard input", "it is no output").into());
+        }
+        let mut setup = self.setup.clone();
+        let (mut theirs, mut ours) = (Vec::new(), <[Stream; 3]>::default());
+        for (number, stream) in self.streams.iter().enumerate() {
+            setup.streams[number] = !stream.is_inherited();
+            let (their, our) = stream.open(number).map_err(|error| {
+                Error::new("open", format!("standard stream {number} of a process"), error)
+            })?;
+            theirs.extend(their);
+            ours[number] = our;
+        }
+        setup.birth = Identity::this().child(self.name.as_deref(), self.is_daemon, method)?;
+        Ok((setup, theirs, ours))
     }
 }
 
@@ -239,10 +367,4 @@ where
     R: Serialize + DeserializeOwned + 'static,
 {
     Builder::new().spawn(f, args)
-}
-
-/// `Process-1`, `Process-2` and so on.
-pub(crate) fn default_name() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("Process-{}", COUNT.fetch_add(1, Relaxed) + 1)
 }

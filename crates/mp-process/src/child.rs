@@ -1,6 +1,9 @@
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, PipeReader, PipeWriter},
     marker::PhantomData,
+    mem,
+    ops::Deref,
     os::{
         fd::{AsFd, BorrowedFd},
         unix::process::ExitStatusExt,
@@ -14,10 +17,12 @@ use mp_signal::Signal;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    JoinTimeoutError, ProcessError, encoding,
+    AnyChild, Captured, JoinTimeoutError, ProcessError, encoding,
     keeper::Keeper,
     process::{End, Process},
     protocol::{self, Answer, BUFFER, Failure},
+    setup::Setup,
+    stdio::Stream,
 };
 
 /// A process that runs a task with a result of type `R`.
@@ -37,94 +42,89 @@ use crate::{
 /// ```
 #[must_use = "the process runs on, and its result is lost"]
 pub struct Child<R> {
-    process: Arc<Process>,
-    name: String,
+    any: AnyChild,
+    streams: [Stream; 3],
     result: PhantomData<fn() -> R>,
 }
 
 impl<R> Child<R> {
-    pub(crate) fn new(process: Arc<Process>, name: String) -> Self {
-        Self { process, name, result: PhantomData }
+    pub(crate) fn new(process: Arc<Process>, setup: &Setup, streams: [Stream; 3]) -> Self {
+        if setup.is_guarded {
+            process.set_guarded();
+        }
+        let birth = &setup.birth;
+        let any = AnyChild::register(process, &birth.name, birth.is_daemon);
+        Self { any, streams, result: PhantomData }
     }
 
-    /// The process id.
+    /// A handle of the same process without its result: for another thread, or to keep beyond [`join`](Self::join).
+    pub fn any(&self) -> AnyChild {
+        self.any.clone()
+    }
+
+    /// The other end of its standard input, where that is [piped](crate::Stdio::piped); once.
     ///
-    /// Once it has been joined or asked for its [exit code](Self::exit_code) the number may come to mean another process.
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    /// Its name: that of the [`Builder`](crate::Builder), or `Process-1`, `Process-2` and so on.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether it has not ended yet.
-    pub fn is_alive(&self) -> bool {
-        // It fails for lack of kernel memory only; then nothing is known, and a wait will tell.
-        !self.process.wait(Deadline::after(Duration::ZERO)).unwrap_or(false)
-    }
-
-    /// Waits until it has ended: true once it has, false when `deadline` has passed first.
-    ///
-    /// # Errors
-    ///
-    /// What `ppoll(2)` fails with.
-    pub fn wait(&self, deadline: Deadline) -> Result<bool> {
-        self.process.wait(deadline)
-    }
-
-    /// How it ended, as Python tells it: the code it exited with, or minus the signal that killed it.
-    ///
-    /// `None` while it runs, and where nobody knows ([`ProcessError::Lost`]).
-    #[doc(alias = "exitcode")]
-    pub fn exit_code(&self) -> Option<i32> {
-        match self.process.end() {
-            Ok(Some(End::Status { status, .. })) => {
-                status.code().or_else(|| status.signal().map(|signal| -signal))
-            }
-            Ok(Some(End::Lost) | None) | Err(_) => None,
+    /// It is closed by [`join`](Self::join), unless it was taken: a process that reads to the end would never end.
+    pub fn take_stdin(&mut self) -> Option<PipeWriter> {
+        match mem::take(&mut self.streams[0]) {
+            Stream::Writer(writer) => Some(writer),
+            _ => None,
         }
     }
 
-    /// `pidfd_send_signal(2)`—Sends it a signal; never another process that has got its number.
-    ///
-    /// # Errors
-    ///
-    /// `ESRCH` once it is reaped, `EPERM` where it has changed its user.
-    #[doc(alias("kill", "pidfd_send_signal"))]
-    pub fn send_signal(&self, signal: Signal) -> Result<()> {
-        self.process.send_signal(signal)
+    /// The other end of its standard output, where that is [piped](crate::Stdio::piped); once.
+    pub fn take_stdout(&mut self) -> Option<PipeReader> {
+        self.take_reader(1)
     }
 
-    /// Asks it to end: `SIGTERM`.
-    ///
-    /// # Errors
-    ///
-    /// As for [`send_signal`](Self::send_signal).
-    pub fn terminate(&self) -> Result<()> {
-        self.send_signal(Signal::TERM)
+    /// The other end of its standard error, where that is [piped](crate::Stdio::piped); once.
+    pub fn take_stderr(&mut self) -> Option<PipeReader> {
+        self.take_reader(2)
     }
 
-    /// Ends it at once: `SIGKILL`.
-    ///
-    /// # Errors
-    ///
-    /// As for [`send_signal`](Self::send_signal).
-    pub fn kill(&self) -> Result<()> {
-        self.send_signal(Signal::KILL)
+    fn take_reader(&mut self, number: usize) -> Option<PipeReader> {
+        match mem::take(&mut self.streams[number]) {
+            Stream::Reader(reader) => Some(reader),
+            stream => {
+                self.streams[number] = stream;
+                None
+            }
+        }
     }
 
-    /// Runs `callback` soon after the process has ended; at once if it has already.
-    ///
-    /// It runs on this crate's own thread, which starts and reaps processes: it must be short and must not block. A panic
-    /// in it is reported by the panic hook and goes no further.
+    /// Its standard output, where that is [captured](crate::Stdio::captured).
+    pub fn captured_stdout(&self) -> Option<Captured> {
+        self.captured(1)
+    }
+
+    /// Its standard error, where that is [captured](crate::Stdio::captured).
+    pub fn captured_stderr(&self) -> Option<Captured> {
+        self.captured(2)
+    }
+
+    fn captured(&self, number: usize) -> Option<Captured> {
+        match &self.streams[number] {
+            Stream::Captured(captured) => Some(captured.clone()),
+            _ => None,
+        }
+    }
+
+    /// Gives the handle up, of a process that has ended.
     ///
     /// # Errors
     ///
-    /// At the limit of threads (first use) or of `fs.epoll.max_user_watches`; then `callback` is dropped.
-    pub fn on_exit(&self, callback: impl FnOnce() + Send + 'static) -> Result<()> {
-        Keeper::running()?.on_exit(&self.process, Box::new(callback))
+    /// The child itself while it runs.
+    pub fn close(self) -> Result<(), Self> {
+        if self.is_alive() { Err(self) } else { Ok(()) }
+    }
+}
+
+/// What any child can do: its id and name, signals, waits without a result.
+impl<R> Deref for Child<R> {
+    type Target = AnyChild;
+
+    fn deref(&self) -> &AnyChild {
+        &self.any
     }
 }
 
@@ -134,8 +134,9 @@ impl<R: DeserializeOwned> Child<R> {
     /// # Errors
     ///
     /// How it ended, where that was without a result.
-    pub fn join(self) -> Result<R, ProcessError> {
-        self.process.wait(Deadline::never())?;
+    pub fn join(mut self) -> Result<R, ProcessError> {
+        drop(self.take_stdin());
+        self.any.process.wait(Deadline::never())?;
         self.finish()
     }
 
@@ -153,7 +154,8 @@ impl<R: DeserializeOwned> Child<R> {
     /// # Errors
     ///
     /// [`TimedOut`](JoinTimeoutError::TimedOut) with the child itself when `timeout` has passed first; otherwise as there.
-    pub fn join_timeout(self, timeout: Duration) -> Result<R, JoinTimeoutError<R>> {
+    pub fn join_timeout(mut self, timeout: Duration) -> Result<R, JoinTimeoutError<R>> {
+        drop(self.take_stdin());
         self.join_until(Deadline::after(timeout))
     }
 
@@ -162,12 +164,13 @@ impl<R: DeserializeOwned> Child<R> {
     /// # Errors
     ///
     /// [`TimedOut`](JoinTimeoutError::TimedOut) with the child itself when `deadline` has passed first; otherwise as there.
-    pub fn join_deadline(self, deadline: Instant) -> Result<R, JoinTimeoutError<R>> {
+    pub fn join_deadline(mut self, deadline: Instant) -> Result<R, JoinTimeoutError<R>> {
+        drop(self.take_stdin());
         self.join_until(Deadline::at(deadline))
     }
 
     fn join_until(self, deadline: Deadline) -> Result<R, JoinTimeoutError<R>> {
-        if !self.process.wait(deadline).map_err(ProcessError::from)? {
+        if !self.any.process.wait(deadline).map_err(ProcessError::from)? {
             return Err(JoinTimeoutError::TimedOut(self));
         }
         Ok(self.finish()?)
@@ -177,7 +180,7 @@ impl<R: DeserializeOwned> Child<R> {
     fn finish(&self) -> Result<R, ProcessError> {
         // What it sent before its death is in the socket, whole. Reaped in any case.
         let answer = self.answer();
-        let end = self.process.end()?;
+        let end = self.any.process.end()?;
         if let Some(result) = answer? {
             return Ok(result);
         }
@@ -199,7 +202,7 @@ impl<R: DeserializeOwned> Child<R> {
         let mut buffer = BUFFER;
         loop {
             let now = Deadline::after(Duration::ZERO);
-            let message = match protocol::recv(self.process.socket(), &mut buffer, now) {
+            let message = match protocol::recv(self.any.process.socket(), &mut buffer, now) {
                 Ok(Some(message)) => message,
                 // Where a process that it started holds its end, there is no end of the connection.
                 Ok(None) | Err(TimeoutError::TimedOut) => return Ok(None),
@@ -234,22 +237,22 @@ impl From<Failure> for ProcessError {
 
 impl<R> AsFd for Child<R> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.process.as_fd()
+        self.any.as_fd()
     }
 }
 
 impl<R> Drop for Child<R> {
     fn drop(&mut self) {
         // A copy of the parent holds copies of its handles, but the process is not its child.
-        if !self.process.is_ours() {
+        if !self.any.process.is_ours() {
             return;
         }
-        if !matches!(self.process.end(), Ok(None)) {
+        if !matches!(self.any.process.end(), Ok(None)) {
             return;
         }
-        if Keeper::running().and_then(|keeper| keeper.reap_later(&self.process)).is_err() {
+        if Keeper::running().and_then(|keeper| keeper.reap_later(&self.any.process)).is_err() {
             // It runs on all the same, for which its connection must stay open; a zombie stays until this process ends.
-            std::mem::forget(Arc::clone(&self.process));
+            std::mem::forget(Arc::clone(&self.any.process));
         }
     }
 }
@@ -257,7 +260,7 @@ impl<R> Drop for Child<R> {
 impl<R> fmt::Debug for Child<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Child")
-            .field("name", &self.name)
+            .field("name", &self.name())
             .field("pid", &self.pid())
             .finish_non_exhaustive()
     }

@@ -5,6 +5,7 @@ mod sys;
 use std::{
     env,
     ffi::CStr,
+    fmt,
     io::Write,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed},
@@ -15,17 +16,24 @@ use mp_signal::{Disposition, Signal};
 use mp_socket::SeqpacketSocket;
 use nix::{
     libc,
-    sys::socket::{SockType, getsockopt, sockopt},
+    sys::{
+        prctl,
+        socket::{SockType, getsockopt, sockopt},
+    },
     unistd::{Pid, getppid},
 };
 use serde::Serialize;
 
 use crate::{
-    CallOutcome, Panic, TaskKey, encoding, forkserver, frame, panic,
+    CallOutcome, Panic, TaskKey, children, encoding, forkserver, frame, guard, identity, panic,
+    preload,
     protocol::{self, BUFFER, Failure, LIMIT, SERVE, Task},
     server,
     setup::Setup,
-    sys::{CHILD_FD, die_with_peer, exit_now, open_standard_fds, own_child_fd, set_name},
+    sys::{
+        CHILD_FD, block_signals, die_with_peer, exit_now, open_standard_fds, own_child_fd, set_name,
+    },
+    title,
 };
 
 /// Says to a child that it is one. It is removed before anything else runs.
@@ -70,9 +78,11 @@ pub(crate) fn is_pending() -> bool {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn init() {
-    if !is_pending() || !is_our_socket() {
+    let Some(marker) = env::var_os(VARIABLE) else { return };
+    if !is_our_socket() {
         return;
     }
+    preload::note(&marker.to_string_lossy());
     sys::set_variable(VARIABLE.as_ref(), None);
     let Ok(socket) = own_child_fd().map(SeqpacketSocket::from) else { exit_now(FAILED) };
     let parent = getppid();
@@ -113,7 +123,12 @@ pub(crate) fn begin(socket: SeqpacketSocket, parent: Pid) -> ! {
     }
     let mut buffer = BUFFER;
     match protocol::recv(&socket, &mut buffer, Deadline::never()) {
-        Ok(Some(message)) if *message.body == [SERVE] => server::serve(socket, parent),
+        Ok(Some(message)) if *message.body == [SERVE] => {
+            // What a terminal sends to everybody is not for the hook to end of.
+            block_signals();
+            preload::run();
+            server::serve(socket, parent)
+        }
         Ok(Some(message)) => match Task::parse(&message.body) {
             Some((task, argument)) => perform(&socket, &task, argument, message.fds),
             None => exit_now(FAILED),
@@ -129,13 +144,31 @@ fn tie_to_parent(socket: &SeqpacketSocket) {
     let _ = die_with_peer(socket.as_fd());
 }
 
+/// Makes this process what its parent wants it to be.
+fn settle_in(socket: &SeqpacketSocket, setup: &Setup, fds: &mut Vec<OwnedFd>) -> mp_os::Result<()> {
+    if setup.outlives {
+        prctl::set_pdeathsig(None)
+            .map_err(|errno| mp_os::Error::new("untie", "process", errno.into()))?;
+    } else {
+        tie_to_parent(socket);
+    }
+    setup.apply(fds, sys::set_variable)?;
+    if setup.is_guarded {
+        guard::split(socket)?;
+    }
+    setup.title.as_deref().map_or(Ok(()), title::show)
+}
+
 fn perform(socket: &SeqpacketSocket, task: &Task, argument: &[u8], mut fds: Vec<OwnedFd>) -> ! {
-    tie_to_parent(socket);
     if let Ok(name) = CStr::from_bytes_until_nul(&task.command) {
         set_name(name);
     }
-    if let Err(error) = task.setup.apply(&mut fds, sys::set_variable) {
+    if let Err(error) = settle_in(socket, &task.setup, &mut fds) {
         refuse(socket, &error)
+    }
+    identity::become_started(&task.setup.birth);
+    if let Some(reason) = preload::failure() {
+        refuse(socket, &reason)
     }
     let mut call = match task.key.resolve(&[]) {
         Ok(call) => call,
@@ -146,6 +179,7 @@ fn perform(socket: &SeqpacketSocket, task: &Task, argument: &[u8], mut fds: Vec<
     let (outcome, fds) = transfer::provide(fds, || transfer::collect(call));
     let code = exit_code(&outcome);
     answer(socket, &protocol::outcome(output, outcome), &fds);
+    children::wait_for_all();
     exit(code)
 }
 
@@ -162,7 +196,7 @@ pub(crate) fn rehearse() {
 }
 
 /// Ends a process that cannot begin its task.
-fn refuse(socket: &SeqpacketSocket, reason: &dyn std::error::Error) -> ! {
+fn refuse(socket: &SeqpacketSocket, reason: &dyn fmt::Display) -> ! {
     answer(socket, &Failure::Refused(reason.to_string()).message(), &[]);
     exit(FAILED)
 }
@@ -176,8 +210,9 @@ pub(crate) fn run_copy<R: Serialize>(
     mut fds: Vec<OwnedFd>,
     task: impl FnOnce() -> R,
 ) -> ! {
-    tie_to_parent(socket);
-    if let Err(error) = setup.apply(&mut fds, sys::set_variable) {
+    let settled =
+        settle_in(socket, setup, &mut fds).and_then(|()| identity::become_forked(&setup.birth));
+    if let Err(error) = settled {
         answer(socket, &Failure::Refused(error.to_string()).message(), &[]);
         exit_now(FAILED)
     }
@@ -190,6 +225,7 @@ pub(crate) fn run_copy<R: Serialize>(
     let (outcome, fds) = transfer::collect(call);
     let code = exit_code(&outcome);
     answer(socket, &protocol::outcome(output, outcome), &fds);
+    children::wait_for_all();
     let _ = std::io::stdout().flush();
     forkserver::stop();
     exit_now(code)

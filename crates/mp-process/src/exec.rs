@@ -19,9 +19,10 @@ use mp_socket::SeqpacketSocket;
 use crate::{
     SpawnError, entry,
     keeper::Keeper,
+    preload,
     process::{End, Process},
     protocol::{self, Answer, BUFFER},
-    sys::{self, CHILD_FD, Program},
+    sys::{self, Program},
 };
 
 /// How long the first process of this executable may take to its entry: loading it, and what runs before.
@@ -66,7 +67,7 @@ fn program() -> io::Result<Program> {
         name.push(value);
         c_string(name)
     };
-    let marker = (entry::VARIABLE.into(), CHILD_FD.to_string().into());
+    let marker = (entry::VARIABLE.into(), preload::marker().into());
     Ok(Program {
         path: c"/proc/self/exe".to_owned(),
         arguments: env::args_os().map(c_string).collect::<io::Result<_>>()?,

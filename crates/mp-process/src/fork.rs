@@ -13,7 +13,7 @@ use nix::unistd::{Pid, getppid};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Child, SpawnError, builder, entry,
+    Builder, Child, SpawnError, entry,
     keeper::Keeper,
     process::Process,
     setup::Setup,
@@ -50,15 +50,15 @@ pub use sys::fork_unchecked;
 pub fn fork<R: Serialize + DeserializeOwned>(
     task: impl FnOnce() -> R,
 ) -> Result<Child<R>, SpawnError> {
-    fork_with(builder::default_name(), &Setup::default(), Vec::new(), task)
+    Builder::new().fork(task)
 }
 
-pub(crate) fn fork_with<R: Serialize + DeserializeOwned>(
-    name: String,
+/// The parent's side of a copy that does what `setup` says, and then `task`.
+pub(crate) fn start<R: Serialize>(
     setup: &Setup,
     fds: Vec<OwnedFd>,
     task: impl FnOnce() -> R,
-) -> Result<Child<R>, SpawnError> {
+) -> Result<Arc<Process>, SpawnError> {
     // Held until the copy is made: the thread then holds none of its own locks, and is not in the allocator.
     let pause = match Keeper::existing() {
         Some(keeper) if !Keeper::is_this_thread() => Some(keeper.pause()),
@@ -68,9 +68,9 @@ pub(crate) fn fork_with<R: Serialize + DeserializeOwned>(
     if threads > 1 + usize::from(pause.is_some()) {
         return Err(SpawnError::MultiThreaded(threads));
     }
-    let started = sys::fork_checked(setup, fds, task)?;
+    let started = sys::fork_checked(setup, fds, task);
     drop(pause);
-    Ok(Child::new(started, name))
+    started
 }
 
 /// The number of threads of this process.

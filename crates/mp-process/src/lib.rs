@@ -29,7 +29,11 @@
 //! |---|---|
 //! | [`spawn`], [`Builder`] | run a `fn(A) -> R` in a new process, by a [`StartMethod`], with streams, environment and [`Limit`]s of its own |
 //! | [`fork()`], [`fork_unchecked`] | run any closure in a copy of this process |
-//! | [`Child`] | the process: wait, join, signal, be called when it ends, poll its descriptor |
+//! | [`Child`], [`AnyChild`] | the process: wait, join, signal, be called when it ends, poll its descriptor |
+//! | [`Stdio`], [`Captured`] | where its standard streams go |
+//! | [`current_process`], [`parent_process`], [`active_children`] | who is there: this process, the one that started it, and those it has started |
+//! | [`cpu_count`], [`ids`] | how many processors there are for it, and who it is to the kernel |
+//! | [`set_start_method`], [`set_forkserver_preload`] | the default method; what the fork server does before its first copy |
 //! | [`ProcessError`], [`Panic`], [`SpawnError`] | how it ended without a result; why it did not start |
 //! | [`Connection`], [`SendError`], [`RecvError`] | messages between processes: bytes, or values with open files and other handles inside |
 //! | [`Duplex`], [`SendOnly`], [`RecvOnly`]; [`Sends`], [`Receives`] | which way an end of a connection may be used |
@@ -74,9 +78,10 @@
 //! | a child | [`Child::join`] returns at once and names the signal; nothing of it is left | `deadly_signals` |
 //! | a child, for want of memory | the same, and says so | `out_of_memory` |
 //! | a child after its result is sent | the result arrives | `a_result_outlives_a_death_after_it` |
-//! | the parent | all its descendants are killed within a moment, by the kernel: `PR_SET_PDEATHSIG`, and the end of a socket as a second net | `a_killed_parent_takes_all_descendants_along`, `the_second_net_holds_alone` |
+//! | the parent | all its descendants of this crate are killed within a moment, by the kernel: `PR_SET_PDEATHSIG`, and the end of a socket as a second net | `a_killed_parent_takes_all_descendants_along`, `the_second_net_holds_alone` |
 //! | the fork server | children are not concerned; the next start replaces it; a start that was under way is found or repeated, never done twice | `a_dead_server_is_replaced`, `a_server_or_spare_killed_at_any_time` |
 //! | the copy made ahead | the next start has another made | `a_dead_spare_process_is_replaced` |
+//! | a child with [`kill_tree`](Builder::kill_tree), its task, or the parent | all that descends from the task is killed, programs and orphans included, before `join` returns | `tree::*` |
 //! | the peer of a [`Connection`] | what it sent arrives, then [`RecvError::Closed`]; every wait ends | `a_killed_peer_ends_every_wait` |
 //!
 //! This crate installs no `SIGCHLD` handler and never waits for any child but its own. Where the program ignores `SIGCHLD` or reaps
@@ -96,7 +101,9 @@
 
 mod builder;
 mod child;
+mod children;
 mod connection;
+mod current;
 mod encoding;
 mod entry;
 mod error;
@@ -104,16 +111,21 @@ mod exec;
 mod fork;
 mod forkserver;
 mod frame;
+mod guard;
+mod identity;
 mod image;
 mod keeper;
 mod oom;
 mod panic;
+mod preload;
 mod process;
 mod protocol;
 mod server;
 mod setup;
+mod stdio;
 mod sys;
 mod task;
+mod title;
 
 pub use mp_os::{Deadline, Error, Result};
 pub use mp_signal::Signal;
@@ -121,12 +133,19 @@ pub use mp_signal::Signal;
 pub use crate::{
     builder::{Builder, StartMethod, available_start_methods, spawn},
     child::Child,
+    children::{AnyChild, active_children},
     connection::{Connection, Duplex, Receives, RecvError, RecvOnly, SendError, SendOnly, Sends},
+    current::{
+        CurrentProcess, Ids, ParentProcess, cpu_count, current_process, ids, parent_process,
+    },
     encoding::{DecodeError, EncodeError, decode, encode},
     entry::{init, is_child},
     error::{JoinTimeoutError, ProcessError, SpawnError},
     fork::{fork, fork_unchecked},
+    identity::{AuthKey, set_start_method, start_method},
     panic::Panic,
+    preload::set_forkserver_preload,
     setup::Limit,
+    stdio::{Captured, Stdio},
     task::{Call, CallOutcome, TaskError, TaskKey},
 };

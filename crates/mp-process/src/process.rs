@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::Shutdown,
     os::{fd::AsFd, unix::process::ExitStatusExt},
     process::ExitStatus,
 };
@@ -47,6 +48,8 @@ struct State {
     end: Option<End>,
     /// We sent it `SIGKILL` ourselves.
     killed: bool,
+    /// It is a guard, which must not be killed before those that it guards.
+    is_guarded: bool,
 }
 
 impl Process {
@@ -65,6 +68,11 @@ impl Process {
     /// Whether this process may reap it.
     pub(crate) fn is_ours(&self) -> bool {
         self.parent == std::process::id()
+    }
+
+    /// It is a guard: see [`crate::guard`].
+    pub(crate) fn set_guarded(&self) {
+        self.state.lock().is_guarded = true;
     }
 
     /// Waits until it is dead: false when `deadline` has passed first.
@@ -94,12 +102,18 @@ impl Process {
         let mut state = self.state.lock();
         let sent = match state.end {
             Some(_) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+            None if signal == Signal::KILL && state.is_guarded => {
+                // The end of the connection has it end all that it guards, and itself; it must run for that.
+                self.socket.shutdown(Shutdown::Write)?;
+                self.pidfd.send_signal(libc::SIGCONT)
+            }
             None => self.pidfd.send_signal(signal.as_raw()),
         };
         let sent = match sent {
             // A seccomp profile that does not know the call, or a real refusal, which `kill` repeats.
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
-                sys::kill(self.pid, signal.as_raw())
+                let is_ended = signal == Signal::KILL && state.is_guarded;
+                sys::kill(self.pid, if is_ended { libc::SIGCONT } else { signal.as_raw() })
             }
             sent => sent,
         };

@@ -2,11 +2,12 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io,
+    fs, io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
+    path::Path,
 };
 
 use mp_os::Error;
@@ -18,7 +19,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::sys;
+use crate::{identity::Birth, sys};
 
 /// A resource that a process may use so much of: `RLIMIT_*` of `getrlimit(2)`.
 ///
@@ -66,13 +67,35 @@ pub(crate) struct Setup {
     pub(crate) nice: Option<i32>,
     pub(crate) processors: Option<Vec<u32>>,
     pub(crate) group: Option<u32>,
+    /// Directories of cgroups.
+    pub(crate) cgroups: Vec<OsString>,
+    /// What is to be shown as its command line.
+    pub(crate) title: Option<OsString>,
+    /// Whether all that descends from it ends with it.
+    pub(crate) is_guarded: bool,
+    /// Whether it runs on when its parent has ended.
+    pub(crate) outlives: bool,
+    pub(crate) birth: Birth,
     /// Which of standard input, output and error come as descriptors, in front of those of the argument.
     pub(crate) streams: [bool; 3],
 }
 
 impl Setup {
-    /// Refuses variables that no environment can have.
+    /// Refuses what cannot be.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.is_guarded && self.outlives {
+            let reason = "one that outlives its parent has nobody for whom to end its descendants";
+            return Err(Error::invalid_input("guard", "process", reason));
+        }
+        if let Some(title) = self.title.as_ref().filter(|title| title.as_bytes().contains(&0)) {
+            let object = format!("title `{}`", title.display());
+            return Err(Error::invalid_input("show", object, "it has a NUL"));
+        }
+        self.check_variables()
+    }
+
+    /// Refuses variables that no environment can have.
+    fn check_variables(&self) -> Result<(), Error> {
         let refuse = |name: &OsString, reason| {
             let object = format!("variable `{}`", name.display());
             Err(Error::invalid_input("set", object, reason))
@@ -107,6 +130,12 @@ impl Setup {
             })?;
         }
         drop(streams);
+        for cgroup in &self.cgroups {
+            // Zero is whoever writes it.
+            fs::write(Path::new(cgroup).join("cgroup.procs"), "0").map_err(|error| {
+                Error::new("join", format!("cgroup `{}`", cgroup.display()), error)
+            })?;
+        }
         self.apply_limits()?;
         for (name, value) in &self.variables {
             set_variable(name, value.as_deref());
@@ -155,6 +184,6 @@ mod tests {
     fn nothing_asked_for_costs_a_few_bytes() {
         let mut bytes = Vec::new();
         crate::encode(&Setup::default(), &mut bytes).unwrap();
-        assert_eq!(bytes, [0; 9]);
+        assert_eq!(bytes, [0; 20]);
     }
 }

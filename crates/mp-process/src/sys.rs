@@ -132,7 +132,7 @@ fn exec(child: &ExecChild<'_>) -> io::Result<std::convert::Infallible> {
 }
 
 /// Closes every descriptor from `first`. Async-signal-safe; for a process that owns nothing with them any more.
-fn close_from(first: RawFd) -> io::Result<()> {
+pub(crate) fn close_from(first: RawFd) -> io::Result<()> {
     // SAFETY: integers only.
     match unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) } {
         0 => Ok(()),

@@ -11,7 +11,7 @@ use std::{os::fd::OwnedFd, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Child, SpawnError, builder, process::Process, setup::Setup, sys};
+use crate::{Builder, Child, SpawnError, process::Process, setup::Setup, sys};
 
 /// Forks a process that has been found to have one thread.
 pub(super) fn fork_checked<R: Serialize>(
@@ -38,6 +38,6 @@ pub unsafe fn fork_unchecked<R: Serialize + DeserializeOwned>(
     task: impl FnOnce() -> R,
 ) -> Result<Child<R>, SpawnError> {
     // SAFETY: the caller's contract.
-    let started = super::run(|| unsafe { sys::fork() }, &Setup::default(), Vec::new(), task)?;
-    Ok(Child::new(started, builder::default_name()))
+    let start = |setup: &Setup, fds| super::run(|| unsafe { sys::fork() }, setup, fds, task);
+    Builder::new().start_copy(|setup, fds, _| start(setup, fds))
 }

@@ -3,7 +3,7 @@
 use std::{fs, hint::black_box, io, time::Duration};
 
 use mp_process::{
-    Builder, Child, Deadline, JoinTimeoutError, Panic, ProcessError, Signal, StartMethod,
+    AnyChild, Builder, Child, Deadline, JoinTimeoutError, Panic, ProcessError, Signal, StartMethod,
 };
 use mp_testkit::isolated;
 use nix::libc;
@@ -104,8 +104,8 @@ fn deadly_signals() {
             let child = builder.spawn(|()| assert_eq!(overflow(0), 0), ()).unwrap();
             assert_eq!(signal(child), Signal::SEGV);
             for (kill, expected) in [
-                (Child::kill as fn(&Child<()>) -> mp_process::Result<()>, Signal::KILL),
-                (Child::terminate, Signal::TERM),
+                (AnyChild::kill as fn(&AnyChild) -> mp_process::Result<()>, Signal::KILL),
+                (AnyChild::terminate, Signal::TERM),
                 (|child| child.send_signal(Signal::USR1), Signal::USR1),
             ] {
                 let child = builder.spawn(wait_for_kill, ()).unwrap();

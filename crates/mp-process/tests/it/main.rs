@@ -13,8 +13,11 @@ mod hygiene;
 mod inject;
 mod lifetime;
 mod messages;
+mod place;
 mod scale;
 mod setup;
+mod streams;
+mod tree;
 
 use mp_process::{Builder, Child, StartMethod};
 
@@ -27,6 +30,13 @@ fn each_method(test: impl Fn(&Builder)) {
     for method in METHODS {
         test(&Builder::new().start_method(method));
     }
+}
+
+/// Runs `test` by each method; by fork in a process of one thread, as fork wants it.
+fn every_method(test: fn(StartMethod)) {
+    warm_up();
+    METHODS.into_iter().for_each(test);
+    mp_process::spawn(test, StartMethod::Fork).unwrap().join().unwrap();
 }
 
 /// What the fork server and the process that it makes ahead are called.
