@@ -23,6 +23,9 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`Process`], [`ProcessBuilder`] | a child process that runs one function, with its result, panic, exit code or signal |
+//! | [`Context`], [`set_start_method`], [`set_forkserver_preload`] | how processes are started |
+//! | [`current_process`], [`parent_process`], [`active_children`] | who is there |
+//! | [`cpu_count`], [`ids`] | how many processors there are for this process, and who it is to the kernel |
 //! | [`Pool`], [`PoolBuilder`] | a number of workers, and maps and single tasks for them |
 //! | [`Task`], [`Outcomes`] | what a pool owes: a future with `get` and `cancel`, and an iterator |
 //! | [`Queue`], [`SimpleQueue`] | a bounded queue between any number of processes |
@@ -64,6 +67,7 @@
 #![forbid(unsafe_code)]
 
 mod connection;
+mod context;
 mod error;
 pub mod executor;
 mod pool;
@@ -79,7 +83,11 @@ pub mod worker;
 pub use ipc_channel;
 pub use mp_channel::{Leased, RingStats};
 pub use mp_os::{TimeoutError, TryError, poll::Source, transfer::Fd};
-pub use mp_process::{Panic, ProcessError, Signal, SpawnError, StartMethod};
+pub use mp_process::{
+    AnyChild, AuthKey, Captured, CurrentProcess, Ids, Limit, Panic, ParentProcess, ProcessError,
+    Signal, SpawnError, StartMethod, Stdio, active_children, available_start_methods, cpu_count,
+    current_process, ids, parent_process, set_forkserver_preload, set_start_method, start_method,
+};
 pub use mp_shm::Memory;
 pub use mp_sync::{BarrierError, LockError, MutexGuard, Permit, Pod, Recover, ReentrantGuard};
 
@@ -90,6 +98,7 @@ pub use crate::{
         Connection, Duplex, Receives, RecvError, RecvOnly, SendError, SendOnly, Sends,
         one_way_pipe, pipe, try_wait, wait, wait_deadline, wait_timeout,
     },
+    context::Context,
     error::{Error, PoolStopped, Result, TaskError},
     pool::{JobBuilder, Outcomes, Pool, PoolBuilder, PoolStats, WorkerStats},
     process::{JoinError, Process, ProcessBuilder},

@@ -1,13 +1,18 @@
+mod builder;
+mod error;
+
 use std::{
-    error, fmt,
+    fmt,
+    io::{PipeReader, PipeWriter},
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
 use mp_os::Deadline;
-use mp_process::{Builder, Child, JoinTimeoutError, ProcessError, Signal, StartMethod};
+use mp_process::{AnyChild, Captured, Child, ProcessError, Signal};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use self::{builder::ProcessBuilder, error::JoinError};
 use crate::Result;
 
 /// A child process that runs one function, and the right to its result.
@@ -15,7 +20,8 @@ use crate::Result;
 /// The function is a plain one or a closure that captures nothing: what it needs comes in its argument, which may hold
 /// handles (queues, files in an [`Fd`](crate::Fd), ...). Nothing has to be called from `main`.
 ///
-/// The child ends with this process, however that ends. Dropping the handle leaves the child running.
+/// Dropping the handle leaves the child running. When this process ends by itself, by a return from `main` or by `exit`, it
+/// waits for the child first, unless that is a [daemon](ProcessBuilder::daemon); when it is killed, the child is killed too.
 ///
 /// # Examples
 ///
@@ -52,13 +58,25 @@ impl<R> Process<R> {
     }
 
     /// The process id, which names the process until it is joined.
+    #[doc(alias = "ident")]
     pub fn pid(&self) -> u32 {
         self.0.pid()
     }
 
-    /// The name: `Process-1`, `Process-2`, ... unless the builder was given one.
+    /// The name: `Process-1`, `Process-2`, ... unless the builder was given one. The children of the second are called
+    /// `Process-2:1` and so on.
     pub fn name(&self) -> &str {
         self.0.name()
+    }
+
+    /// Whether this process, when it ends, does not wait for the child.
+    pub fn is_daemon(&self) -> bool {
+        self.0.is_daemon()
+    }
+
+    /// A handle of the same process without its result: for another thread, or to keep beyond [`join`](Self::join).
+    pub fn any(&self) -> AnyChild {
+        self.0.any()
     }
 
     /// Whether the process runs.
@@ -79,6 +97,15 @@ impl<R> Process<R> {
     /// Where the operating system refuses the wait.
     pub fn wait_deadline(&self, deadline: Instant) -> Result<bool> {
         Ok(self.0.wait(Deadline::at(deadline))?)
+    }
+
+    /// Asks the process to stop what it does, with `SIGINT`, as a terminal does.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system refuses. A process that has ended is no error.
+    pub fn interrupt(&self) -> Result<()> {
+        self.send_signal(Signal::INT)
     }
 
     /// Asks the process to end, with `SIGTERM`.
@@ -110,6 +137,42 @@ impl<R> Process<R> {
             Err(_) if !self.is_alive() => Ok(()),
             sent => Ok(sent?),
         }
+    }
+
+    /// Gives the handle up, of a process that has ended.
+    ///
+    /// # Errors
+    ///
+    /// The process itself while it runs.
+    pub fn close(self) -> Result<(), Self> {
+        self.0.close().map_err(Self)
+    }
+
+    /// The other end of the process's standard input, where that is [piped](crate::Stdio::piped); once.
+    ///
+    /// It is closed by [`join`](Self::join), unless it was taken.
+    pub fn take_stdin(&mut self) -> Option<PipeWriter> {
+        self.0.take_stdin()
+    }
+
+    /// The other end of the process's standard output, where that is [piped](crate::Stdio::piped); once.
+    pub fn take_stdout(&mut self) -> Option<PipeReader> {
+        self.0.take_stdout()
+    }
+
+    /// The other end of the process's standard error, where that is [piped](crate::Stdio::piped); once.
+    pub fn take_stderr(&mut self) -> Option<PipeReader> {
+        self.0.take_stderr()
+    }
+
+    /// The process's standard output, where that is [captured](crate::Stdio::captured).
+    pub fn captured_stdout(&self) -> Option<Captured> {
+        self.0.captured_stdout()
+    }
+
+    /// The process's standard error, where that is [captured](crate::Stdio::captured).
+    pub fn captured_stderr(&self) -> Option<Captured> {
+        self.0.captured_stderr()
     }
 }
 
@@ -154,7 +217,7 @@ impl<R: DeserializeOwned> Process<R> {
 impl Process<()> {
     /// A process with a name, another start method, ...
     pub fn builder() -> ProcessBuilder {
-        ProcessBuilder(Builder::new())
+        ProcessBuilder::new()
     }
 
     /// Starts a process that is a copy of this one and runs `function`, captures included, on copies of all it has.
@@ -167,7 +230,7 @@ impl Process<()> {
     where
         R: Serialize + DeserializeOwned + 'static,
     {
-        Ok(Process(mp_process::fork(function)?))
+        Process::builder().fork(function)
     }
 }
 
@@ -183,84 +246,3 @@ impl<R> fmt::Debug for Process<R> {
         f.debug_struct("Process").field("name", &self.name()).field("pid", &self.pid()).finish()
     }
 }
-
-/// How a [`Process`] is started.
-///
-/// # Examples
-///
-/// ```
-/// use mp_core::{Process, StartMethod};
-///
-/// let child = Process::builder().name("worker").start_method(StartMethod::Spawn).spawn(|()| (), ())?;
-/// assert_eq!(child.name(), "worker");
-/// child.join()?;
-/// # Ok::<(), mp_core::Error>(())
-/// ```
-#[derive(Debug)]
-#[must_use]
-pub struct ProcessBuilder(Builder);
-
-impl ProcessBuilder {
-    /// The name of the process, which `ps(1)` shows.
-    pub fn name(self, name: impl Into<String>) -> Self {
-        Self(self.0.name(name))
-    }
-
-    /// How the process is started; by default from a fork server.
-    pub fn start_method(self, method: StartMethod) -> Self {
-        Self(self.0.start_method(method))
-    }
-
-    /// Starts the process: see [`Process::spawn`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn spawn<A, R>(self, function: fn(A) -> R, argument: A) -> Result<Process<R>>
-    where
-        A: Serialize + DeserializeOwned + 'static,
-        R: Serialize + DeserializeOwned + 'static,
-    {
-        Ok(Process(self.0.spawn(function, argument)?))
-    }
-}
-
-/// Why a [`Process`] gave no result before the deadline.
-#[non_exhaustive]
-pub enum JoinError<R> {
-    /// The deadline passed; the process runs.
-    TimedOut(Process<R>),
-    /// The process ended without a result.
-    Process(ProcessError),
-}
-
-impl<R> From<JoinTimeoutError<R>> for JoinError<R> {
-    fn from(error: JoinTimeoutError<R>) -> Self {
-        match error {
-            JoinTimeoutError::TimedOut(child) => Self::TimedOut(Process(child)),
-            JoinTimeoutError::Process(error) => Self::Process(error),
-        }
-    }
-}
-
-impl<R> fmt::Debug for JoinError<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TimedOut(handle) => f.debug_tuple("TimedOut").field(handle).finish(),
-            Self::Process(error) => f.debug_tuple("Process").field(error).finish(),
-        }
-    }
-}
-
-impl<R> fmt::Display for JoinError<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TimedOut(process) => {
-                write!(f, "process `{}` has not ended before the deadline", process.name())
-            }
-            Self::Process(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<R> error::Error for JoinError<R> {}

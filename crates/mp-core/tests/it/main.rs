@@ -8,7 +8,9 @@
 
 mod barrier;
 mod connection;
+mod context;
 mod executor;
+mod family;
 mod inject;
 #[cfg(feature = "ipc-channel")]
 mod ipc;
@@ -22,6 +24,7 @@ mod pool_python;
 mod pool_storm;
 mod pool_workers;
 mod process;
+mod process_api;
 mod queue;
 mod queue_more;
 mod shared;
