@@ -132,7 +132,9 @@ impl RawMutex {
                 if self.take_over_from_dead(taker)? {
                     return Ok(true);
                 }
-                if self.word.load(Relaxed) == state {
+                // Who was woken and came too late leaves the mark for the others who sleep.
+                let marked = slept == 0 || state & WAITERS != 0 || self.announce(state);
+                if marked && self.word.load(Relaxed) & !WAITERS == state & !WAITERS {
                     return Err(TimeoutError::TimedOut);
                 }
             } else if state & WAITERS != 0 || self.announce(state) {

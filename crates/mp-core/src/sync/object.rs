@@ -106,3 +106,32 @@ macro_rules! travels {
     )+};
 }
 pub(crate) use travels;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND_OF_TEST: &[u8; 8] = b"mp tests";
+
+    #[test]
+    fn what_is_attached_is_what_was_created() {
+        let object = Object::create(KIND_OF_TEST, 3, 7).unwrap();
+        assert_eq!((object.words().len(), object.parameter()), (3, 7));
+        let attached = Object::attach(object.0.clone(), KIND_OF_TEST).unwrap();
+        object.words()[2].store(5, Relaxed);
+        assert_eq!(attached.words()[2].load(Relaxed), 5);
+        let error = Object::attach(object.0, b"mp other").unwrap_err();
+        assert!(error.to_string().contains("something else"), "{error}");
+        let short = Segment::create("mp-test", 8).unwrap();
+        short.memory().write(0, u64::from_ne_bytes(*KIND_OF_TEST)).unwrap();
+        assert!(Object::attach(short, KIND_OF_TEST).is_err());
+    }
+
+    #[test]
+    fn another_pid_namespace_is_refused() {
+        let object = Object::create(KIND_OF_TEST, 0, 0).unwrap();
+        object.header(NAMESPACE).unwrap().fetch_add(1, Relaxed);
+        let error = Object::attach(object.0, KIND_OF_TEST).unwrap_err();
+        assert!(error.to_string().contains("PID namespace"), "{error}");
+    }
+}

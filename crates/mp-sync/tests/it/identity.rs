@@ -3,8 +3,11 @@
 use std::{io, time::Duration};
 
 use mp_sync::{Mutex, Semaphore};
-use mp_testkit::{Gate, isolated, skip, wait_for_kill};
-use nix::libc;
+use mp_testkit::{Gate, fork_child, isolated, skip, wait_for_kill};
+use nix::{
+    libc,
+    sched::{CloneFlags, unshare},
+};
 
 use crate::shared::{Words, stays};
 
@@ -65,6 +68,30 @@ fn a_number_that_another_process_has_got() {
                 drop(mutex.lock_timeout(SOON).unwrap_err().recover().unwrap());
             }
             kill_and_reap(another);
+        }
+    });
+}
+
+/// In another PID namespace numbers mean something else, and what tells the namespaces apart is another one, too.
+#[test]
+fn another_pid_namespace() {
+    isolated(|| {
+        let ours = mp_sync::pid_namespace().unwrap();
+        let child = fork_child(|| {
+            let entered = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID);
+            if entered.is_err() {
+                return 2;
+            }
+            // Its children are there, not it itself.
+            let there = fork_child(|| {
+                let same = mp_sync::pid_namespace().unwrap() == ours;
+                i32::from(std::process::id() != 1 || same)
+            });
+            there.wait().code().unwrap_or(3)
+        });
+        match child.wait().code() {
+            Some(2) => skip("no PID namespace of its own"),
+            code => assert_eq!(code, Some(0)),
         }
     });
 }
