@@ -12,24 +12,32 @@ use std::{
 use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
 use mp_benches::{
     Cores, Lock, Peer, Ratio, Rounds, Words,
-    lock::{Leaf, Plain, Pthread, PthreadRobust, Semaphore},
+    lock::{Leaf, Plain, Pthread, PthreadRobust, Robust, Semaphore},
     run,
 };
+use mp_core::Value;
+use mp_sync::{Event, ReentrantLock, RwLock};
 
 const UNCONTENDED: &str = "lock-uncontended";
+const MONITORS: &str = "monitors-uncontended";
 const CONTENDED: &str = "lock-contended";
 
 fn main() {
     run(
-        &[uncontended, contended],
+        &[uncontended, monitors, contended],
         &[
             Ratio::new(UNCONTENDED, "leaf", "plain"),
             Ratio::new(UNCONTENDED, "leaf", "pthread"),
             Ratio::new(UNCONTENDED, "leaf", "pthread-robust"),
             Ratio::new(UNCONTENDED, "leaf", "std"),
             Ratio::new(UNCONTENDED, "leaf", "fetch_add"),
+            Ratio::new(UNCONTENDED, "mutex", "leaf"),
+            Ratio::new(UNCONTENDED, "core-lock", "leaf"),
+            Ratio::new(UNCONTENDED, "core-value", "leaf"),
             Ratio::new(CONTENDED, "leaf", "plain"),
             Ratio::new(CONTENDED, "leaf", "pthread-robust"),
+            Ratio::new(CONTENDED, "mutex", "pthread-robust"),
+            Ratio::new(CONTENDED, "core-value", "pthread-robust"),
         ],
     );
 }
@@ -37,6 +45,15 @@ fn main() {
 fn uncontended(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(UNCONTENDED);
     lock_alone::<Leaf>(&mut group);
+    lock_alone::<Robust>(&mut group);
+    group.bench_function("core-lock", |bencher| {
+        let lock = mp_core::Lock::new().expect("a lock");
+        bencher.iter(|| drop(lock.lock().expect("nobody dies in it")));
+    });
+    group.bench_function("core-value", |bencher| {
+        let value = Value::new(0_u64).expect("a value");
+        bencher.iter(|| value.update(|value| *value += 1).expect("nobody else has it"));
+    });
     lock_alone::<Plain>(&mut group);
     lock_alone::<Pthread>(&mut group);
     lock_alone::<PthreadRobust>(&mut group);
@@ -66,9 +83,49 @@ fn lock_alone<L: Lock>(group: &mut BenchmarkGroup<'_, WallTime>) {
     });
 }
 
+/// What the others cost where nobody waits: there and back.
+fn monitors(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group(MONITORS);
+    let words = Words::create();
+    let all = words.row(0, 256);
+    group.bench_function("semaphore", |bencher| {
+        let semaphore = mp_sync::Semaphore::create(all, 1).expect("words");
+        bencher.iter(|| drop(semaphore.acquire().expect("a permit")));
+    });
+    let words = Words::create();
+    let all = words.row(0, 256);
+    group.bench_function("rwlock-read", |bencher| {
+        let lock = RwLock::<u64>::attach(all).expect("words");
+        bencher.iter(|| *lock.read().expect("nobody dies in it"));
+    });
+    group.bench_function("rwlock-write", |bencher| {
+        let lock = RwLock::<u64>::attach(all).expect("words");
+        bencher.iter(|| *lock.write().expect("nobody dies in it") += 1);
+    });
+    let words = Words::create();
+    let all = words.row(0, 256);
+    group.bench_function("reentrant", |bencher| {
+        let lock = ReentrantLock::attach(all).expect("words");
+        bencher.iter(|| drop(lock.lock().expect("nobody dies in it")));
+    });
+    let words = Words::create();
+    let all = words.row(0, 256);
+    group.bench_function("event", |bencher| {
+        let event = Event::attach(all).expect("words");
+        bencher.iter(|| {
+            event.set();
+            event.wait().expect("it is set");
+            event.clear();
+        });
+    });
+    group.finish();
+}
+
 fn contended(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(CONTENDED);
     lock_together::<Leaf>(&mut group);
+    lock_together::<Robust>(&mut group);
+    value_together(&mut group);
     lock_together::<Plain>(&mut group);
     lock_together::<Pthread>(&mut group);
     lock_together::<PthreadRobust>(&mut group);
@@ -92,6 +149,31 @@ fn lock_together<L: Lock + 'static>(group: &mut BenchmarkGroup<'_, WallTime>) {
         });
     });
     assert_eq!(words.u64(NUMBER).load(Relaxed), sum, "two were in the lock at a time");
+}
+
+/// The same with a number that brings its lock along.
+fn value_together(group: &mut BenchmarkGroup<'_, WallTime>) {
+    let value = Value::new(0_u64).expect("a value");
+    let peer = LazyCell::new(|| Peer::start(Cores::Two, update_in_rounds, value.clone()));
+    let mut sum = 0;
+    group.bench_function("core-value", |bencher| {
+        bencher.iter_custom(|count| {
+            let count = count.div_ceil(2);
+            sum += 2 * count;
+            peer.round(count, || update(&value, count))
+        });
+    });
+    assert_eq!(value.get().expect("nobody has it"), sum, "two were in the lock at a time");
+}
+
+fn update_in_rounds((rounds, value): (Rounds, Value<u64>)) {
+    rounds.serve(|count| update(&value, count));
+}
+
+fn update(value: &Value<u64>, count: u64) {
+    for _ in 0..count {
+        value.update(|value| *value += 1).expect("nobody dies in it");
+    }
 }
 
 /// The line of the number.

@@ -38,6 +38,15 @@ impl Words {
         self.0.mapping().atomic_u64(line * Self::LINE + 8).expect("there are 32 lines")
     }
 
+    /// So many words from the beginning of a line.
+    ///
+    /// # Panics
+    ///
+    /// Where there are not so many.
+    pub fn row(&self, line: usize, count: usize) -> &[AtomicU64] {
+        self.0.mapping().atomics(line * Self::LINE, count).expect("there are 32 lines of 16 words")
+    }
+
     /// The address of a line, for what is not an atomic of Rust.
     pub(crate) fn address(&self, line: usize) -> *mut u8 {
         self.0.mapping().as_ptr().wrapping_add(line * Self::LINE)

@@ -1,6 +1,7 @@
 //! Locks in shared memory.
 
 mod leaf;
+mod mutex;
 mod plain;
 mod sys;
 
@@ -8,6 +9,7 @@ use crate::Words;
 
 pub use self::{
     leaf::Leaf,
+    mutex::Robust,
     plain::Plain,
     sys::{Pthread, PthreadRobust, Semaphore},
 };
