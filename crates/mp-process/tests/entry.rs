@@ -33,7 +33,9 @@ fn main() {
 }
 
 fn run(case: &str) {
-    let status = Command::new("/proc/self/exe").env(CASE, case).status();
+    // Children get the arguments of their parent, of which there may be many.
+    let arguments = (0..5_000).map(|n| format!("argument-{n}"));
+    let status = Command::new("/proc/self/exe").args(arguments).env(CASE, case).status();
     assert!(status.is_ok_and(|status| status.success()), "case `{case}`");
 }
 

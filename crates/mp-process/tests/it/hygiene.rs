@@ -65,13 +65,15 @@ fn its_socket_is_not_inherited() {
 fn closed_standard_streams_are_not_reused() {
     isolated(|| {
         warm_up();
-        // The process that closes its standard input is not this one: the harness needs it.
+        // The process that closes its standard input and output is not this one: the harness needs them.
         let child = Builder::new().spawn(
             |()| {
-                #[expect(unsafe_code, reason = "what is tested")]
-                // SAFETY: this process does not use it.
-                unsafe {
-                    libc::close(0);
+                for stream in 0..2 {
+                    #[expect(unsafe_code, reason = "what is tested")]
+                    // SAFETY: this process does not use it.
+                    unsafe {
+                        libc::close(stream);
+                    }
                 }
                 let fds = mp_process::spawn(|()| open_fds(), ()).unwrap().join().unwrap();
                 let fresh = Builder::new().start_method(mp_process::StartMethod::Spawn);
@@ -82,6 +84,10 @@ fn closed_standard_streams_are_not_reused() {
         let (forked, spawned) = child.unwrap().join().unwrap();
         assert_eq!(forked[0], (0, "/dev/null".to_owned()));
         assert_eq!(spawned[0], (0, "/dev/null".to_owned()));
+        assert_eq!(
+            (&forked[1].1, &spawned[1].1),
+            (&"/dev/null".to_owned(), &"/dev/null".to_owned())
+        );
     });
 }
 
