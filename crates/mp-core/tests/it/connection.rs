@@ -149,7 +149,7 @@ fn open_files_travel_whatever_their_number() {
 }
 
 #[test]
-fn connections_and_sockets_travel_in_messages() {
+fn connections_sockets_and_queues_travel_in_messages() {
     isolated(|| {
         each_method(|start| {
             let (ours, theirs) = pipe().unwrap();
@@ -162,6 +162,9 @@ fn connections_and_sockets_travel_in_messages() {
                     peer.send(&inner.recv::<String>().unwrap()).unwrap();
                     let mut stream = peer.recv::<Fd<UnixStream>>().unwrap();
                     stream.write_all(b"raw").unwrap();
+                    drop(stream);
+                    let (queue, item): (Queue<String>, String) = peer.recv().unwrap();
+                    queue.put(item).unwrap();
                 },
                 theirs,
             );
@@ -181,6 +184,9 @@ fn connections_and_sockets_travel_in_messages() {
             let mut text = String::new();
             stream.read_to_string(&mut text).unwrap();
             assert_eq!(text, "raw");
+            let queue: Queue<String> = Queue::bounded(1).unwrap();
+            ours.send(&(queue.clone(), "by a queue that came by a connection")).unwrap();
+            assert_eq!(queue.get().unwrap(), "by a queue that came by a connection");
             child.join().unwrap();
         });
     });
