@@ -6,7 +6,7 @@ use crate::{
     PushError,
     error::damaged,
     inner::{Inner, wait},
-    layout::Header,
+    layout::{Header, Side},
     outside::{InFlight, Place},
     position::Position,
     record::Record,
@@ -150,9 +150,9 @@ impl Inner {
     fn append(
         &self,
         deadline: Option<Deadline>,
-        mut write: impl FnMut(Position, Position, Position) -> Result<Position>,
+        write: impl FnMut(Position, Position, Position) -> Result<Position>,
     ) -> Result<Option<u32>, PushError> {
-        let Header { head, tail: side, not_empty, not_full, .. } = self.header();
+        let Header { tail: side, not_empty, not_full, .. } = self.header();
         if self.header().is_closed() {
             return Err(PushError::Closed);
         }
@@ -162,31 +162,47 @@ impl Inner {
             return Err(PushError::Closed);
         }
         let tail = side.position();
-        let mut next = tail;
-        let seen = side.seen();
-        if let Some(free) = self.free(seen, tail) {
-            next = write(seen, tail, free)?;
-        }
-        if next == tail {
-            let seen = head.position();
-            side.set_seen(seen);
-            let free = self.free(seen, tail).ok_or_else(|| damaged("push to"))?;
-            next = write(seen, tail, free)?;
-        }
-        if next == tail {
-            return Ok(None);
-        }
+        let Some((next, seen)) = self.write_from(side, tail, write)? else { return Ok(None) };
         if side.is_armed() {
             self.wake_pollers()?;
         }
         side.note_cpu(tail);
         side.commit(next);
         let released = guard.release().ring(not_empty.bell());
-        if self.is_roomy(next.since(side.seen())) {
+        if self.is_roomy(next.since(seen)) {
             // A pop of many has woken one producer only.
             released.ring(not_full.bell());
         }
         Ok(Some(next.since(tail).items))
+    }
+
+    /// Lets `write` append from `tail`, behind the head as it was seen last, and where that leaves no room, as it is now:
+    /// the new tail and that head, `None` where there is no room.
+    #[inline]
+    fn write_from(
+        &self,
+        side: &Side,
+        tail: Position,
+        mut write: impl FnMut(Position, Position, Position) -> Result<Position>,
+    ) -> Result<Option<(Position, Position)>> {
+        let (mut seen, mut is_new) = (side.seen(), false);
+        // One call of `write`, so that it becomes part of this.
+        loop {
+            if let Some(free) = self.free(seen, tail) {
+                let next = write(seen, tail, free)?;
+                if next != tail {
+                    return Ok(Some((next, seen)));
+                }
+            } else if is_new {
+                return Err(damaged("push to"));
+            }
+            if is_new {
+                return Ok(None);
+            }
+            seen = self.header().head.position();
+            side.set_seen(seen);
+            is_new = true;
+        }
     }
 
     /// The room between `tail` and `head`, where that is a valid distance.
