@@ -9,7 +9,7 @@ use std::{
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use mp_benches::{
-    Cores, Link, Peer, Ratio, Rounds,
+    Cores, Crew, Link, Peer, Ratio, Rounds,
     link::{
         BatchLink, BytesLink, FutexLink, LineLink, NumberLink, PipeLink, RingLink, SocketLink,
         number,
@@ -22,10 +22,11 @@ use serde::{Serialize, de::DeserializeOwned};
 const AWAKE: &str = "round-trip-awake";
 const ASLEEP: &str = "round-trip-asleep";
 const SAME_CORE: &str = "round-trip-same-core";
+const MANY: &str = "many-to-many-8-B";
 
 fn main() {
     run(
-        &[awake, asleep, same_core, one_way_8, one_way_64, one_way_4_kib, one_way_1_mib],
+        &[awake, asleep, same_core, one_way_8, one_way_64, one_way_4_kib, one_way_1_mib, many],
         &[
             Ratio::new(AWAKE, "ring", "cache-line"),
             Ratio::new(AWAKE, "queue", "cache-line"),
@@ -41,6 +42,7 @@ fn main() {
             Ratio::new("one-way-4-KiB", "ring", "pipe"),
             Ratio::new("one-way-1-MiB", "ring", "memcpy"),
             Ratio::new("one-way-1-MiB", "ring", "pipe"),
+            Ratio::new(MANY, "1-1", "4-4"),
         ],
     );
 }
@@ -228,4 +230,15 @@ fn drain<L: Link>((rounds, links): (Rounds, Links<(usize, L)>)) {
     let mut message = vec![0; *len];
     rounds.serve(|count| link.recv_all(&mut message, count));
     assert_eq!(message.len(), *len, "what arrives has the length of what was sent");
+}
+
+/// One producer and one consumer, and four of each, wherever the kernel places them: the time for each message of all.
+fn many(criterion: &mut Criterion) {
+    mp_benches::unpin();
+    let mut group = criterion.benchmark_group(MANY);
+    for (name, pairs) in [("1-1", 1), ("4-4", 4)] {
+        let crew = LazyCell::new(|| Crew::start(pairs));
+        group.bench_function(name, |bencher| bencher.iter_custom(|count| crew.round(count)));
+    }
+    group.finish();
 }

@@ -6,6 +6,7 @@
 //! | [`Ratio`] | what one figure is compared with |
 //! | [`Peer`], [`Rounds`] | a process that works in step with this one, and its side of it |
 //! | [`Cores`] | where the two run |
+//! | [`Crew`] | producers and consumers of one ring, a process each |
 //! | [`Lock`] | locks in shared memory, by one trait |
 //! | [`Link`] | ways to send a message to another process, by one trait |
 //! | [`Words`] | atomics in shared memory, each with a cache line of its own |
@@ -15,6 +16,7 @@
 #![deny(unsafe_code)]
 
 mod cores;
+mod crew;
 pub mod link;
 pub mod lock;
 mod peer;
@@ -26,6 +28,7 @@ mod words;
 
 pub use crate::{
     cores::{Cores, pin_to, unpin},
+    crew::Crew,
     link::Link,
     lock::Lock,
     peer::{Peer, Rounds},
