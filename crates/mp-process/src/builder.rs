@@ -1,6 +1,13 @@
-use std::{cell::RefCell, ffi::OsStr, os::fd::OwnedFd, path::Path, sync::Arc};
+use std::{
+    cell::RefCell,
+    ffi::OsStr,
+    os::fd::OwnedFd,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use mp_os::{Error, transfer};
+use mp_os::{Deadline, Error, transfer};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -275,6 +282,57 @@ impl Builder {
         A: Serialize + DeserializeOwned + 'static,
         R: Serialize + DeserializeOwned + 'static,
     {
+        self.spawn_until(f, args, Deadline::never())
+    }
+
+    /// [`spawn`](Self::spawn), which waits for the fork server for at most `timeout`.
+    ///
+    /// The server answers at once, unless it is stopped, or runs its [hook](crate::set_forkserver_preload).
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::TimedOut`] when `timeout` has passed first; otherwise as there.
+    pub fn spawn_timeout<A, R>(
+        &self,
+        f: fn(A) -> R,
+        args: A,
+        timeout: Duration,
+    ) -> Result<Child<R>, SpawnError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+    {
+        self.spawn_until(f, args, Deadline::after(timeout))
+    }
+
+    /// [`spawn`](Self::spawn), which waits for the fork server until `deadline` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::TimedOut`] when `deadline` has passed first; otherwise as there.
+    pub fn spawn_deadline<A, R>(
+        &self,
+        f: fn(A) -> R,
+        args: A,
+        deadline: Instant,
+    ) -> Result<Child<R>, SpawnError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+    {
+        self.spawn_until(f, args, Deadline::at(deadline))
+    }
+
+    fn spawn_until<A, R>(
+        &self,
+        f: fn(A) -> R,
+        args: A,
+        deadline: Deadline,
+    ) -> Result<Child<R>, SpawnError>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+    {
         let start = match self.method {
             StartMethod::Fork => return self.fork(|| f(args)),
             StartMethod::Forkserver => forkserver::spawn,
@@ -287,7 +345,7 @@ impl Builder {
         let (encoded, handles) = transfer::collect(|| encoding::encode(&args, &mut message));
         encoded?;
         fds.extend(handles);
-        Ok(Child::new(start(&message, &fds)?, &task.setup, streams))
+        Ok(Child::new(start(&message, &fds, deadline)?, &task.setup, streams))
     }
 
     /// Runs `task` in a copy of this process, as [`fork`](crate::fork()) does.

@@ -91,6 +91,8 @@ pub enum SpawnError {
     MultiThreaded(usize),
     /// The fork server died, and so did the ones that replaced it.
     ServerDied,
+    /// The deadline passed first. Nothing was started, and a fork server that did not answer will be replaced.
+    TimedOut,
     /// The new process did not come to its task: it ended, or ran something else.
     NotEntered(String),
     /// The operating system refused.
@@ -144,6 +146,7 @@ impl fmt::Display for SpawnError {
                  stay locked in the child; use another start method, or fork before the first thread"
             ),
             Self::ServerDied => f.write_str("the fork server died, three times in a row"),
+            Self::TimedOut => f.write_str("the deadline passed"),
             Self::NotEntered(reason) => f.write_str(reason),
             Self::Os(error) => error.fmt(f),
         }
@@ -156,7 +159,9 @@ impl error::Error for SpawnError {
             Self::Task(error) => Some(error),
             Self::Arguments(error) => Some(error),
             Self::Os(error) => error::Error::source(error),
-            Self::MultiThreaded(_) | Self::ServerDied | Self::NotEntered(_) => None,
+            Self::MultiThreaded(_) | Self::ServerDied | Self::TimedOut | Self::NotEntered(_) => {
+                None
+            }
         }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn start(
     keeper: &Keeper,
     ours: SeqpacketSocket,
     theirs: SeqpacketSocket,
+    deadline: Deadline,
 ) -> Result<Arc<Process>, SpawnError> {
     if !cfg!(feature = "constructor") && entry::is_pending() {
         let reason = "this process is such a child itself, and has not called mp_process::init()";
@@ -48,7 +49,7 @@ pub(crate) fn start(
         .map(|process| Arc::new(Process::new(process, ours)))
         .map_err(SpawnError::start)?;
     if !ENTERED.load(Relaxed) {
-        if let Err(error) = await_entry(&process) {
+        if let Err(error) = await_entry(&process, deadline) {
             // It may be dead already, and it may be reaped, so that nobody has to hear of its end.
             let _ = process.send_signal(Signal::KILL);
             let _ = keeper.reap_later(&process);
@@ -76,13 +77,14 @@ fn program() -> io::Result<Program> {
 }
 
 /// Waits until `process` says hello.
-fn await_entry(process: &Process) -> Result<(), SpawnError> {
+fn await_entry(process: &Process, deadline: Deadline) -> Result<(), SpawnError> {
     let mut buffer = BUFFER;
-    let reason = match protocol::recv(process.socket(), &mut buffer, Deadline::after(ENTRY_TIMEOUT))
-    {
+    let entry = deadline.or_after(ENTRY_TIMEOUT);
+    let reason = match protocol::recv(process.socket(), &mut buffer, entry) {
         Ok(Some(message)) if is_hello(&message.body) => return Ok(()),
         Ok(Some(_)) => "it said something else than hello".to_owned(),
         Ok(None) => format!("it ended before its entry{}", how(process)?),
+        Err(TimeoutError::TimedOut) if deadline.is_past() => return Err(SpawnError::TimedOut),
         Err(TimeoutError::TimedOut) => {
             format!("it did not come to its entry within {} s", ENTRY_TIMEOUT.as_secs())
         }

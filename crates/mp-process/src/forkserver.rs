@@ -46,16 +46,26 @@ const ATTEMPTS: usize = 3;
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Has the fork server make a process that does what `message` says.
-pub(crate) fn spawn(message: &[u8], fds: &[OwnedFd]) -> Result<Arc<Process>, SpawnError> {
+///
+/// A server that does not answer until `deadline` is taken for dead, and replaced at the next start.
+pub(crate) fn spawn(
+    message: &[u8],
+    fds: &[OwnedFd],
+    deadline: Deadline,
+) -> Result<Arc<Process>, SpawnError> {
     let keeper = Keeper::running()?;
     for _ in 0..ATTEMPTS {
         let (ours, theirs) = task_socket(message, fds)?;
-        let mut slot = keeper.server();
+        let slot = match deadline.remaining() {
+            None => Some(keeper.server()),
+            Some(left) => keeper.server_within(left),
+        };
+        let Some(mut slot) = slot else { return Err(SpawnError::TimedOut) };
         let mut server = match slot.take() {
             Some(server) => server,
-            None => Server::start(keeper)?,
+            None => Server::start(keeper, deadline)?,
         };
-        let process = server.spawn(keeper, ours, theirs);
+        let process = server.spawn(keeper, (ours, theirs), deadline);
         server.ask_ahead();
         if server.died {
             discard(&server.process, keeper);
@@ -65,15 +75,22 @@ pub(crate) fn spawn(message: &[u8], fds: &[OwnedFd]) -> Result<Arc<Process>, Spa
         if let Some(process) = process? {
             return Ok(process);
         }
+        if deadline.is_past() {
+            return Err(SpawnError::TimedOut);
+        }
     }
     Err(SpawnError::ServerDied)
 }
 
 /// Starts this executable anew, for what `message` says.
-pub(crate) fn spawn_fresh(message: &[u8], fds: &[OwnedFd]) -> Result<Arc<Process>, SpawnError> {
+pub(crate) fn spawn_fresh(
+    message: &[u8],
+    fds: &[OwnedFd],
+    deadline: Deadline,
+) -> Result<Arc<Process>, SpawnError> {
     let keeper = Keeper::running()?;
     let (ours, theirs) = task_socket(message, fds)?;
-    exec::start(keeper, ours, theirs)
+    exec::start(keeper, ours, theirs, deadline)
 }
 
 /// Ends the fork server of this process, if it has one, and reaps it.
@@ -120,9 +137,9 @@ fn task_socket(
 }
 
 impl Server {
-    fn start(keeper: &Keeper) -> Result<Self, SpawnError> {
+    fn start(keeper: &Keeper, deadline: Deadline) -> Result<Self, SpawnError> {
         let (control, theirs) = task_socket(&[SERVE], &[])?;
-        let process = exec::start(keeper, control, theirs)?;
+        let process = exec::start(keeper, control, theirs, deadline)?;
         Ok(Self { process, spare: None, died: false })
     }
 
@@ -132,8 +149,8 @@ impl Server {
     fn spawn(
         &mut self,
         keeper: &Keeper,
-        ours: SeqpacketSocket,
-        theirs: SeqpacketSocket,
+        (ours, theirs): (SeqpacketSocket, SeqpacketSocket),
+        deadline: Deadline,
     ) -> Result<Option<Arc<Process>>, SpawnError> {
         let spare = self.spare.take();
         let is_new = spare.is_none();
@@ -147,7 +164,7 @@ impl Server {
             }
             Ok(given) => given,
         };
-        let made = match self.collect(&ours) {
+        let made = match self.collect(&ours, deadline) {
             // The cause may have gone since it was asked for.
             Err(_) if !is_new => return Ok(None),
             made => made.map_err(SpawnError::start)?,
@@ -177,11 +194,17 @@ impl Server {
     }
 
     /// The process that was asked for first, which has the other end of `ours`; `None` where it was never made.
-    fn collect(&mut self, ours: &SeqpacketSocket) -> io::Result<Option<NewProcess>> {
-        match reply(&self.process, Deadline::never()) {
+    fn collect(
+        &mut self,
+        ours: &SeqpacketSocket,
+        deadline: Deadline,
+    ) -> io::Result<Option<NewProcess>> {
+        match reply(&self.process, deadline) {
             Some(made) => made.map(Some),
             None => {
                 self.died = true;
+                // Where it is not: so that nobody has the other end but a process that it has made.
+                let _ = self.process.send_signal(Signal::KILL);
                 // It may have died between making the process and telling so.
                 adopt(ours)
             }

@@ -28,7 +28,8 @@ static FAILURE: OnceLock<String> = OnceLock::new();
 ///
 /// Where the hook panics, or leaves threads behind (a copy would not have them), each process of the server ends before
 /// its task with that reason ([`ProcessError::Os`](crate::ProcessError::Os)). Where it ends the process, the start fails
-/// ([`SpawnError::ServerDied`]). While it runs, starts wait for it.
+/// ([`SpawnError::ServerDied`]). While it runs, starts wait for it, as long as
+/// [they are willing to](crate::Builder::spawn_timeout).
 ///
 /// # Errors
 ///

@@ -1,4 +1,8 @@
-use std::{ffi::OsStr, path::Path};
+use std::{
+    ffi::OsStr,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use mp_process::{Builder, Limit, StartMethod, Stdio, current_process};
 use serde::{Serialize, de::DeserializeOwned};
@@ -131,6 +135,43 @@ impl ProcessBuilder {
         R: Serialize + DeserializeOwned + 'static,
     {
         Ok(Process(self.0.spawn(function, argument)?))
+    }
+
+    /// [`spawn`](Self::spawn), which waits for the fork server for at most `timeout`: that may be stopped, or run its
+    /// [hook](crate::set_forkserver_preload).
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::TimedOut`](crate::SpawnError::TimedOut) when `timeout` has passed first; otherwise as there.
+    pub fn spawn_timeout<A, R>(
+        &self,
+        function: fn(A) -> R,
+        argument: A,
+        timeout: Duration,
+    ) -> Result<Process<R>>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+    {
+        Ok(Process(self.0.spawn_timeout(function, argument, timeout)?))
+    }
+
+    /// [`spawn`](Self::spawn), which waits for the fork server until `deadline` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::TimedOut`](crate::SpawnError::TimedOut) when `deadline` has passed first; otherwise as there.
+    pub fn spawn_deadline<A, R>(
+        &self,
+        function: fn(A) -> R,
+        argument: A,
+        deadline: Instant,
+    ) -> Result<Process<R>>
+    where
+        A: Serialize + DeserializeOwned + 'static,
+        R: Serialize + DeserializeOwned + 'static,
+    {
+        Ok(Process(self.0.spawn_deadline(function, argument, deadline)?))
     }
 
     /// Starts a copy of this process: see [`Process::fork`].

@@ -1,8 +1,13 @@
 //! Where a process is to others: its title, its cgroup, its signals.
 
-use std::{env, fs, path::PathBuf, thread};
+use std::{
+    env, fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
-use mp_process::{Builder, Connection, ProcessError, Signal, StartMethod, cpu_count};
+use mp_process::{Builder, Connection, ProcessError, Signal, SpawnError, StartMethod, cpu_count};
 use mp_signal::{Block, handler::Flag};
 use mp_testkit::{isolated, skip};
 
@@ -182,5 +187,33 @@ fn init_in_a_program_changes_no_default() {
         mp_process::init();
         assert_eq!(mp_process::start_method(), StartMethod::Forkserver);
         assert!(!mp_process::is_child());
+    });
+}
+
+#[test]
+fn a_start_gives_up_in_time() {
+    const TIMEOUT: Duration = Duration::from_millis(50);
+    isolated(|| {
+        warm_up();
+        let times_out = || {
+            let start = Instant::now();
+            let error = Builder::new().spawn_timeout(|()| (), (), TIMEOUT).unwrap_err();
+            assert!(matches!(error, SpawnError::TimedOut), "{error}");
+            assert!(start.elapsed() >= TIMEOUT && start.elapsed() < Duration::from_secs(20));
+        };
+        let works = || mp_process::spawn(|n: u8| n, 3).unwrap().join().unwrap() == 3;
+        mp_testkit::Watched::new(crate::lifetime::server()).unwrap().signal(Signal::STOP.as_raw());
+        // One process was made ahead.
+        let far = Instant::now() + Duration::from_secs(2);
+        let ahead = Builder::new().spawn_deadline(|n: u8| n, 3, far).unwrap();
+        assert_eq!(ahead.join().unwrap(), 3);
+        times_out();
+        assert!(works(), "the server that does not answer is replaced");
+
+        mp_process::set_forkserver_preload(wait_for_kill).unwrap();
+        times_out();
+        mp_process::set_forkserver_preload(|()| ()).unwrap();
+        assert!(works());
+        mp_testkit::accept_children(&crate::SERVER);
     });
 }
