@@ -199,9 +199,9 @@ fn a_killed_peer_ends_every_wait_for_bytes() {
 fn a_sender_that_is_killed_tears_nothing() {
     isolated(|| {
         each_method(|builder| {
-            let lengths = [0, 3, 5_000, 70_000, 300_000];
+            let lengths = [0, 3, 5_000, 70_000, 100_000];
             let mut most = 0;
-            for round in 0..20 {
+            for round in 0..10 {
                 let (ours, theirs) = Connection::pair().unwrap();
                 let storm = |(peer, lengths): (Connection, [usize; 5])| {
                     for number in 0.. {
@@ -224,7 +224,7 @@ fn a_sender_that_is_killed_tears_nothing() {
                 assert!(child.join().is_err());
                 most = most.max(number);
             }
-            assert!(most >= 19, "messages came before the kills");
+            assert!(most >= 9, "messages came before the kills");
         });
     });
 }
@@ -248,7 +248,7 @@ fn killed_at_every_instruction_a_send_happened_or_did_not() {
                 }
             };
             let report = match cfg!(debug_assertions) {
-                true => sweep_sample(12, setup, send, oracle),
+                true => sweep_sample(8, setup, send, oracle),
                 false => sweep(setup, send, oracle),
             };
             assert!(report.killed > 0);
