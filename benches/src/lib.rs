@@ -9,12 +9,14 @@
 //! | [`Crew`] | producers and consumers of one ring, a process each |
 //! | [`Lock`] | locks in shared memory, by one trait |
 //! | [`Link`] | ways to send a message to another process, by one trait |
+//! | [`there_and_back`], [`wake_and_be_woken`], [`stream`] | what they cost |
 //! | [`Words`] | atomics in shared memory, each with a cache line of its own |
 //! | [`Python`] | the same work done by `multiprocessing`, measured inside Python |
 //! | [`fork_and_wait`] | the least that a new process costs |
 
 #![deny(unsafe_code)]
 
+mod conversation;
 mod cores;
 mod crew;
 pub mod link;
@@ -27,6 +29,7 @@ mod sys;
 mod words;
 
 pub use crate::{
+    conversation::{stream, there_and_back, wake_and_be_woken},
     cores::{Cores, pin_to, unpin},
     crew::Crew,
     link::Link,

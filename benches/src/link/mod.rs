@@ -3,6 +3,7 @@
 mod bytes;
 mod limits;
 mod number;
+mod primitives;
 mod queue;
 mod ring;
 
@@ -12,6 +13,11 @@ pub use self::{
     bytes::{PipeLink, SocketLink},
     limits::{FutexLink, LineLink},
     number::number,
+    primitives::{
+        ConnectionLink, DatagramLink, EventFdLink, FifoLink, MappedFileLink, PosixQueueLink,
+        PosixSemaphoreLink, SeqpacketLink, SignalLink, StreamLink, SysvQueueLink,
+        SysvSemaphoreLink, TcpLink, UnnamedLink,
+    },
     queue::{BytesLink, NumberLink},
     ring::{BatchLink, RingLink},
 };
