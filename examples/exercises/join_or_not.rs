@@ -1,4 +1,4 @@
-//! With `join` the parent waits for its child; without, it goes on, and a child that it leaves behind ends with it.
+//! With `join` the parent waits for its child at once; without, when it ends itself, unless the child is a daemon.
 
 #![allow(clippy::unwrap_used, reason = "a panic of a child comes out of `join`")]
 
@@ -12,13 +12,13 @@ fn work(time: Duration) -> u64 {
     (0..).take_while(|_| start.elapsed() < time).fold(0, |rounds, _| rounds + 1)
 }
 
-/// A parent that ends without waiting for its own child, which would send a message after a second.
-fn leave(out: Connection<SendOnly>) {
+/// A parent that does not join its own child, which sends a message after a while.
+fn leave((out, is_daemon): (Connection<SendOnly>, bool)) {
     let child = |out: Connection<SendOnly>| {
-        work(Duration::from_secs(1));
-        out.send("still here").unwrap();
+        work(Duration::from_millis(200));
+        out.send("done").unwrap();
     };
-    drop(Process::spawn(child, out).unwrap());
+    drop(Process::builder().daemon(is_daemon).spawn(child, out).unwrap());
 }
 
 fn main() -> Result<()> {
@@ -43,18 +43,16 @@ fn main() -> Result<()> {
     drop(Process::spawn(|peer: Connection| peer.send(&std::process::id()).is_ok(), theirs)?);
     println!("process {} did its work without a handle", ours.recv::<u32>()?);
 
-    let (receiver, sender) = one_way_pipe()?;
-    let start = Instant::now();
-    let parent = Process::spawn(leave, sender)?;
-    match receiver.recv::<String>() {
-        Err(RecvError::Closed) => {
-            println!(
-                "a parent ended without join, and its child with it, after {:?}",
-                start.elapsed()
-            );
+    for is_daemon in [false, true] {
+        let (receiver, sender) = one_way_pipe()?;
+        let parent = Process::spawn(leave, (sender, is_daemon))?;
+        let child = if is_daemon { "a daemon" } else { "its child" };
+        match receiver.recv::<String>() {
+            Err(RecvError::Closed) => println!("a parent ended without join, and {child} with it"),
+            Ok(message) => println!("a parent ended without join, after {child} said: {message}"),
+            Err(error) => return Err(error.into()),
         }
-        Ok(message) => println!("the child of a parent that has ended says: {message}"),
-        Err(error) => return Err(error.into()),
+        parent.join()?;
     }
-    Ok(parent.join()?)
+    Ok(())
 }

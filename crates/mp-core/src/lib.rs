@@ -51,7 +51,7 @@
 //! | the peer of a connection | what it sent, whole; then [`RecvError::Closed`] or [`SendError::Closed`], and [`wait`] says ready |
 //! | who holds a lock, a permit, a place at a barrier | others have it within 50 ms; with a lock they are [told](LockError::OwnerDied) |
 //! | who changes a [`Value`] | the value before or the value after, whole |
-//! | the parent | its children are killed, and theirs |
+//! | the parent | its children are killed, and theirs; one that ends by itself waits for those that are no [daemons](ProcessBuilder::daemon) |
 //! | the fork server | the next start makes another; running children are not its children |
 //!
 //! # Differences from Python
@@ -59,7 +59,8 @@
 //! A task is a function with one argument; several travel as a tuple, so `starmap` is `map`. `Queue.put` serializes and
 //! publishes before it returns: there is no feeder thread, and no join that hangs until a queue is read. A worker that
 //! dies takes one task with it and not the pool. Dropping a pool is a bounded graceful stop and then a kill; `join` waits
-//! for all tasks.
+//! for all tasks. A process ends with its parent, unless it may [outlive](ProcessBuilder::outlive_parent) it; a daemon may have
+//! children; and the default start method may be set at any time, because processes of all methods work together.
 //!
 //! What this crate does *not* do: other machines, untrusted peers, operating systems other than Linux 5.10 and newer on
 //! x86-64 and aarch64.
