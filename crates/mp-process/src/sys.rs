@@ -14,7 +14,10 @@ use std::{
     io, mem,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
-    sync::atomic::{AtomicPtr, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicPtr, Ordering},
+    },
 };
 
 use mp_os::{PidFd, cvt, retry};
@@ -295,11 +298,18 @@ pub(crate) fn adopt(pid: u32) -> io::Result<NewProcess> {
 
 /// Whether `pidfd_open(2)` is allowed here, chosen once.
 fn pidfd_open_works() -> bool {
-    static WORKS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-    *WORKS.get_or_init(|| match PidFd::open(std::process::id()) {
-        Ok(_) => true,
-        Err(error) => !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)),
-    })
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    if let Some(works) = WORKS.get() {
+        return *works;
+    }
+    match PidFd::open(std::process::id()) {
+        Ok(_) => *WORKS.get_or_init(|| true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+            *WORKS.get_or_init(|| false)
+        }
+        // A limit that is reached at this moment says nothing of the next.
+        Err(_) => true,
+    }
 }
 
 /// `kill(2)`, for a child that has not been reaped.
