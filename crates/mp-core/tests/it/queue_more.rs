@@ -7,7 +7,7 @@ use std::{
 
 use mp_core::{GetError, Process, PutError, Queue, SimpleQueue};
 use mp_os::{
-    Deadline, PidFd,
+    Deadline,
     poll::{self, Interest, Source, select},
 };
 use mp_testkit::isolated;
@@ -64,7 +64,7 @@ fn waiting_over_queues_and_processes() {
             end.get().unwrap();
         };
         let child = Process::spawn(work, (two.clone(), end.clone())).unwrap();
-        let sentinel = PidFd::open(child.pid()).unwrap();
+        let sentinel = child.as_fd();
         let sources: [&dyn Source; 3] = [&one, &sentinel, &two];
         let patience = Deadline::after(LONG);
         assert_eq!(select(&sources, patience).unwrap(), [2]);
