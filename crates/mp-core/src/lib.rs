@@ -27,7 +27,10 @@
 //! | [`current_process`], [`parent_process`], [`active_children`] | who is there |
 //! | [`cpu_count`], [`ids`] | how many processors there are for this process, and who it is to the kernel |
 //! | [`Pool`], [`PoolBuilder`] | a number of workers, and maps and single tasks for them |
+//! | [`JobBuilder`] | one call of a pool with a time limit, retries, a chunk size of its own |
 //! | [`Task`], [`Outcomes`] | what a pool owes: a future with `get` and `cancel`, and an iterator |
+//! | [`ThreadPool`], [`executor`] | the same with threads; tasks in the order of their ends |
+//! | [`worker`] | inside a task: the worker's number, and what it keeps |
 //! | [`Queue`], [`SimpleQueue`] | a bounded queue between any number of processes |
 //! | [`JoinableQueue`] | a queue of tasks, and waiting until all of them are done |
 //! | [`pipe`], [`one_way_pipe`], [`Connection`] | messages between two processes, with handles inside them |
@@ -45,6 +48,7 @@
 //! |---|---|
 //! | a child | `join` returns [`ProcessError`] with the exit code or signal |
 //! | a pool worker | the task that it ran fails with [`TaskError::WorkerDied`] or is retried; the worker is replaced; all other tasks complete |
+//! | a pool worker whose task takes too long or is cancelled | it is killed by the pool: [`TaskError::TimedOut`], [`TaskError::Cancelled`] |
 //! | a producer | items whose `put` had returned are in the queue, complete; one it was putting is not |
 //! | a consumer | the item it was taking is in the queue or gone with it; the others go on |
 //! | a consumer of a [`JoinableQueue`] | its tasks go to another one or become dead letters; `join` does not wait for them |
