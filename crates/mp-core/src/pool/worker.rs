@@ -122,11 +122,12 @@ impl Worker<'_> {
         let Some((head, args)) = TaskHead::split(record) else {
             return Err(Error::protocol("a task record is too short"));
         };
+        self.functions.prepare(head.function)?;
         if head.count == 0 {
+            // Its definition was read first, where every batch of it was taken back.
             self.functions.known.remove(&head.function);
             return Ok(());
         }
-        self.functions.prepare(head.function)?;
         let handles =
             if head.handles { self.functions.handles(head.batch)? } else { Blob::default() };
         let Some(function) = self.functions.known.get_mut(&head.function) else {
