@@ -199,6 +199,18 @@ mod tests {
     }
 
     #[test]
+    fn integers_of_every_length() {
+        for bit in 0..64 {
+            for value in [1_u64 << bit, (1 << bit) - 1, u64::MAX << bit] {
+                let signed = value.cast_signed();
+                as_postcard_does(&(value, value as u32, value as u16));
+                as_postcard_does(&(signed, signed as i32, signed as i16));
+                as_postcard_does(&(value as usize, signed as isize));
+            }
+        }
+    }
+
+    #[test]
     fn only_serdes_own_visitor_is_passed_by() {
         assert_eq!(decode(&[3, 2, 4, 6]), Ok(Halved(vec![1, 2, 3])));
         assert_eq!(decode(&[3, 2, 4, 6]), Ok(Newtype(vec![2, 4, 6])));

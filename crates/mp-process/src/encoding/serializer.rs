@@ -18,6 +18,32 @@ impl<'a> Serializer<'a> {
 
 struct Append<'a>(&'a mut Vec<u8>);
 
+impl Append<'_> {
+    /// Seven bits a byte, the lowest first, and a bit that says that more follow.
+    ///
+    /// As many bytes as there can be are appended, and those too many taken off again: a copy of a length that the compiler
+    /// knows costs a store or two, any other one a call.
+    #[inline]
+    fn append_varint(&mut self, mut value: u64) {
+        let (mut bytes, mut len) = ([0; MAX_VARINT], 1);
+        for byte in &mut bytes {
+            *byte = value as u8 | 0x80;
+            value >>= 7;
+            if value == 0 {
+                *byte &= 0x7f;
+                break;
+            }
+            len += 1;
+        }
+        let start = self.0.len();
+        self.0.extend_from_slice(&bytes);
+        self.0.truncate(start + len);
+    }
+}
+
+/// The bytes of 64 bits, seven in each.
+const MAX_VARINT: usize = 10;
+
 impl Flavor for Append<'_> {
     type Output = ();
 
@@ -48,6 +74,20 @@ macro_rules! scalars {
     )+};
 }
 
+/// Methods of integers, which postcard writes as their variable-length form.
+macro_rules! integers {
+    ($($method:ident($type:ty)),+ $(,)?) => {$(
+        #[inline]
+        fn $method(self, value: $type) -> Result<()> {
+            // Zigzag where there is a sign, of which an unsigned number has none.
+            let sign = if <$type>::MIN == 0 { 0 } else { (value >> (<$type>::BITS - 1)) as u64 };
+            let doubled = if <$type>::MIN == 0 { value as u64 } else { (value as u64) << 1 };
+            self.0.output.append_varint(doubled ^ sign);
+            Ok(())
+        }
+    )+};
+}
+
 /// Methods of values with parts: what postcard writes ahead of the parts, which come to `self`.
 macro_rules! compounds {
     ($($method:ident($($argument:ident: $type:ty),+)),+ $(,)?) => {$(
@@ -71,10 +111,14 @@ impl ser::Serializer for &mut Serializer<'_> {
     type SerializeStructVariant = Self;
 
     scalars! {
-        serialize_bool(bool), serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64),
-        serialize_i128(i128), serialize_u8(u8), serialize_u16(u16), serialize_u32(u32), serialize_u64(u64),
-        serialize_u128(u128), serialize_f32(f32), serialize_f64(f64), serialize_char(char),
-        serialize_str(&str), serialize_bytes(&[u8]), serialize_unit_struct(&'static str),
+        serialize_bool(bool), serialize_i8(i8), serialize_i128(i128), serialize_u8(u8), serialize_u128(u128),
+        serialize_f32(f32), serialize_f64(f64), serialize_char(char), serialize_str(&str),
+        serialize_bytes(&[u8]), serialize_unit_struct(&'static str),
+    }
+
+    integers! {
+        serialize_u16(u16), serialize_u32(u32), serialize_u64(u64),
+        serialize_i16(i16), serialize_i32(i32), serialize_i64(i64),
     }
 
     compounds! {
