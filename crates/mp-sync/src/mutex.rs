@@ -211,12 +211,15 @@ impl<T: Pod> DerefMut for MutexGuard<'_, T> {
 impl<T: Pod> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        let raw = self.mutex.raw;
+        // In a forked child this is a copy, whatever is done with it.
+        let Some(thread) = raw.mine() else { return };
         if !self.panicking && thread::panicking() {
-            self.mutex.raw.poison.store(1, Release);
-        } else {
-            self.commit();
+            raw.poison.store(1, Release);
+        } else if self.changed {
+            self.mutex.value.store(&self.value);
         }
-        self.mutex.raw.unlock();
+        raw.unlock_as(thread);
     }
 }
 

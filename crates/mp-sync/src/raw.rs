@@ -80,19 +80,30 @@ impl RawMutex {
         died
     }
 
-    /// Gives the lock back, except in a child of the holder, which has a copy of its guard and not the lock.
+    /// The calling thread, if it holds the lock. In a child of the holder, which has a copy of its guard, it does not.
     #[inline]
-    pub(crate) fn unlock(&self) {
-        let Ok(thread) = Holder::current() else { return };
-        if self.word.load(Relaxed) & HOLDER != thread.tid {
-            return;
-        }
+    pub(crate) fn mine(&self) -> Option<Holder> {
+        let thread = Holder::current().ok()?;
+        (self.word.load(Relaxed) & HOLDER == thread.tid).then_some(thread)
+    }
+
+    /// Gives the lock back that `thread` holds.
+    #[inline]
+    pub(crate) fn unlock_as(&self, thread: Holder) {
         let pending = thread.begin(&self.word);
         self.holder.store(0, Relaxed);
         if self.word.swap(0, SeqCst) & WAITERS != 0 {
             sys::futex_wake(&self.word, 1);
         }
         pending.end();
+    }
+
+    /// Gives the lock back, if the calling thread holds it.
+    #[inline]
+    pub(crate) fn unlock(&self) {
+        if let Some(thread) = self.mine() {
+            self.unlock_as(thread);
+        }
     }
 
     /// Whether the calling thread holds the lock.

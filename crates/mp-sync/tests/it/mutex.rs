@@ -219,7 +219,11 @@ fn a_copied_guard_is_none() {
         let child = fork_child(|| {
             let mut guard = copy.take().unwrap();
             guard[0] = 2;
-            drop(guard);
+            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+                let _copy = guard;
+                panic!("on purpose");
+            }));
+            assert!(panicked.is_err());
             let held = mutex.try_lock().is_err();
             i32::from(!held || mutex.is_poisoned())
         });
