@@ -9,6 +9,8 @@ use crate::shared::{OWNER_DIED, Shared, WAITERS};
 pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 /// Far more than a slice.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
+/// For those who sleep while a victim is stepped through its operation, which takes a busy machine its time.
+pub(crate) const LATER: Duration = Duration::from_secs(120);
 
 /// Every point of an optimized build, some of another one.
 fn kill<S>(
@@ -28,6 +30,22 @@ pub(crate) fn kill_few<S>(
     oracle: impl FnMut(S, Point),
 ) -> SweepReport {
     kill_sample(5, name, setup, operation, oracle)
+}
+
+/// [`kill_few`], for operations that are thousands of instructions long even if optimized, most of which ask the system who
+/// is alive: some hundred of them, unless `MP_SWEEP=all` asks for the minutes that all take.
+pub(crate) fn kill_long<S>(
+    name: &str,
+    setup: impl FnMut() -> S,
+    operation: impl Fn(&S),
+    oracle: impl FnMut(S, Point),
+) -> SweepReport {
+    if cfg!(debug_assertions) || std::env::var_os("MP_SWEEP").is_some_and(|which| which == "all") {
+        return kill_few(name, setup, operation, oracle);
+    }
+    let report = sweep_sample(300, setup, operation, oracle);
+    println!("{name}: {} kill points of a sample, 0 failures", report.points);
+    report
 }
 
 fn kill_sample<S>(

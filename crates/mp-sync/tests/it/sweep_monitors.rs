@@ -7,7 +7,7 @@ use mp_testkit::{Child, Point, fork_child, isolated_for, wait_asleep};
 
 use crate::{
     shared::{Recovery, Words, stays},
-    sweep::{LIMIT, SOON, kill_few as kill},
+    sweep::{LATER, LIMIT, SOON, kill_few as kill, kill_long},
 };
 
 const PERMITS: u64 = 2;
@@ -60,7 +60,7 @@ fn semaphore_take_back() {
             words
         };
         let acquire = |words: &Words| drop(semaphore(words).try_acquire().unwrap());
-        kill("semaphore take-back", died, acquire, |words, point| {
+        kill_long("semaphore take-back", died, acquire, |words, point| {
             counts(&words, PERMITS, point, &mut recovery);
         });
         recovery.check("semaphore take-back");
@@ -76,7 +76,7 @@ fn semaphore_release() {
                 semaphore(&words).acquire().unwrap().forget();
             }
             let waiter = fork_child(|| {
-                let permit = semaphore(&words).acquire_timeout(SOON);
+                let permit = semaphore(&words).acquire_timeout(LATER);
                 permit.map_or(1, |permit| {
                     permit.forget();
                     0
@@ -113,7 +113,7 @@ fn event_set() {
         }
         let setup = || {
             let words = Words::new();
-            let waiter = fork_child(|| i32::from(event(&words).wait_timeout(SOON).is_err()));
+            let waiter = fork_child(|| i32::from(event(&words).wait_timeout(LATER).is_err()));
             wait_asleep(waiter.id(), waiter.id());
             (words, waiter)
         };
@@ -142,7 +142,7 @@ fn waiter(words: &Words) -> Child {
     let child = fork_child(|| {
         let (condvar, mutex) = condvar(words);
         let guard = mutex.lock().or_else(LockError::recover).unwrap();
-        let waited = condvar.wait_timeout_while(guard, SOON, |number| *number == 0);
+        let waited = condvar.wait_timeout_while(guard, LATER, |number| *number == 0);
         match waited {
             Ok((_, true)) | Err(LockError::OwnerDied(_)) => 0,
             _ => 1,
@@ -202,7 +202,7 @@ fn condvar_wait() {
             drop(condvar.wait_timeout(guard, Duration::from_micros(50)).unwrap());
         };
         let mut recovery = Recovery::default();
-        kill("condvar wait", setup, wait, |words, point| {
+        kill_long("condvar wait", setup, wait, |words, point| {
             let (condvar, mutex) = condvar(&words);
             let locked = mutex.lock_timeout(SOON).or_else(|error| error.recover());
             drop(locked.unwrap());
@@ -234,7 +234,7 @@ fn barrier_wait() {
         let setup = || {
             let words = Words::new();
             Barrier::create(words.at(0, Barrier::words(2)), 2).unwrap();
-            let waiter = fork_child(|| i32::from(barrier(&words).wait_timeout(SOON).is_err()));
+            let waiter = fork_child(|| i32::from(barrier(&words).wait_timeout(LATER).is_err()));
             wait_asleep(waiter.id(), waiter.id());
             (words, waiter)
         };

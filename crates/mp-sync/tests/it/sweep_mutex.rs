@@ -7,7 +7,7 @@ use mp_testkit::{Child, Point, fork_child, isolated_for, wait_asleep};
 
 use crate::{
     shared::{Recovery, WAITERS, Words, stays},
-    sweep::{LIMIT, SOON, kill_few as kill},
+    sweep::{LATER, LIMIT, SOON, kill_few as kill, kill_long},
 };
 
 type Pair = [u64; 2];
@@ -100,7 +100,7 @@ fn mutex_recoverer() {
                 let guard = mutex(words).try_lock().unwrap_err().recover();
                 *guard.unwrap() = [2, 2];
             };
-            kill("mutex recoverer", died, recover, |words, point| {
+            kill_long("mutex recoverer", died, recover, |words, point| {
                 whole(&words, point, &mut recovery);
             });
             recovery.check("mutex recoverer");
@@ -126,7 +126,7 @@ fn mutex_waiter() {
             (words, holder)
         };
         let mut recovery = Recovery::default();
-        kill("mutex waiter", held, wait, |(words, holder), point| {
+        kill_long("mutex waiter", held, wait, |(words, holder), point| {
             assert!(mutex(&words).try_lock().is_err(), "{point:?}: still held");
             holder.kill();
             let unknown = Point { complete: false, ..point };
@@ -147,7 +147,7 @@ fn mutex_with_a_sleeper() {
             std::mem::forget(mutex(&words).lock().unwrap());
             let own = word(&words);
             let waiter = fork_child(|| {
-                let locked = mutex(&words).lock_timeout(SOON);
+                let locked = mutex(&words).lock_timeout(LATER);
                 i32::from(locked.or_else(|error| error.recover()).is_err())
             });
             wait_asleep(waiter.id(), waiter.id());
@@ -273,7 +273,7 @@ fn rwlock_read_before_a_sleeping_writer() {
             *rwlock(&words).write().unwrap() = [1, 1];
             // Holds the lock for reading until the victim has come and gone.
             let reader = stays(|| rwlock(&words).read().unwrap());
-            let writer = fork_child(|| i32::from(rwlock(&words).write_timeout(SOON).is_err()));
+            let writer = fork_child(|| i32::from(rwlock(&words).write_timeout(LATER).is_err()));
             wait_asleep(writer.id(), writer.id());
             (words, reader, writer)
         };
@@ -282,7 +282,7 @@ fn rwlock_read_before_a_sleeping_writer() {
             drop(rwlock(words).read_timeout(Duration::from_micros(50)));
         };
         let mut recovery = Recovery::default();
-        kill("reader behind a writer", setup, read, |(words, reader, writer), point| {
+        kill_long("reader behind a writer", setup, read, |(words, reader, writer), point| {
             reader.kill();
             let status = recovery.time(|| writer.wait());
             assert!(status.success(), "{point:?}");
