@@ -93,6 +93,7 @@ pub fn init() {
     }
     open_standard_fds();
     become_child(&socket);
+    greet(&socket);
     begin(socket, parent)
 }
 
@@ -111,16 +112,21 @@ pub(crate) fn become_child(socket: &SeqpacketSocket) {
     panic::install_hook(send_before_abort);
 }
 
-/// Does what the first message says.
-pub(crate) fn begin(socket: SeqpacketSocket, parent: Pid) -> ! {
-    // Where nobody will listen, because the handle of this process was dropped, the task is to be done all the same. Where
-    // it cannot be said for another reason, the parent would wait for it in vain.
-    match send(&socket, &protocol::hello(crate::sys::pid()), &[]) {
+/// Says hello.
+///
+/// Where nobody will listen, because the handle of this process was dropped, the task is to be done all the same. Where it
+/// cannot be said for another reason, the parent would wait for it in vain.
+pub(crate) fn greet(socket: &SeqpacketSocket) {
+    match send(socket, &protocol::hello(crate::sys::pid()), &[]) {
         Err(TimeoutError::Os(error)) if error.raw_os_error() != Some(libc::EPIPE) => {
             exit_now(FAILED)
         }
         _ => {}
     }
+}
+
+/// Does what the first message says.
+pub(crate) fn begin(socket: SeqpacketSocket, parent: Pid) -> ! {
     let mut buffer = BUFFER;
     match protocol::recv(&socket, &mut buffer, Deadline::never()) {
         Ok(Some(message)) if *message.body == [SERVE] => {

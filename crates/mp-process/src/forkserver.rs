@@ -164,7 +164,7 @@ impl Server {
             }
             Ok(given) => given,
         };
-        let made = match self.collect(&ours, deadline) {
+        let made = match self.collect(&door, deadline) {
             // The cause may have gone since it was asked for.
             Err(_) if !is_new => return Ok(None),
             made => made.map_err(SpawnError::start)?,
@@ -193,12 +193,8 @@ impl Server {
         Ok((!self.died).then_some(door))
     }
 
-    /// The process that was asked for first, which has the other end of `ours`; `None` where it was never made.
-    fn collect(
-        &mut self,
-        ours: &SeqpacketSocket,
-        deadline: Deadline,
-    ) -> io::Result<Option<NewProcess>> {
+    /// The process that was asked for first, which has the other end of `door`; `None` where it was never made.
+    fn collect(&mut self, door: &Door, deadline: Deadline) -> io::Result<Option<NewProcess>> {
         match reply(&self.process, deadline) {
             Some(made) => made.map(Some),
             None => {
@@ -206,7 +202,7 @@ impl Server {
                 // Where it is not: so that nobody has the other end but a process that it has made.
                 let _ = self.process.send_signal(Signal::KILL);
                 // It may have died between making the process and telling so.
-                adopt(ours)
+                adopt(door)
             }
         }
     }
@@ -242,12 +238,12 @@ fn reply(server: &Process, deadline: Deadline) -> Option<io::Result<NewProcess>>
     }
 }
 
-/// The process at the other end of `socket`, which a server that died has made; `None` where there is none.
+/// The process at the other end of `door`, which a server that died has made; `None` where there is none.
 ///
-/// A process says hello before it begins its task. Where that never comes, the other end is closed, so no task has begun.
-fn adopt(socket: &SeqpacketSocket) -> io::Result<Option<NewProcess>> {
+/// It says hello before anything else. Where that never comes, the other end is closed, and no task will begin.
+fn adopt(door: &Door) -> io::Result<Option<NewProcess>> {
     let mut buffer = BUFFER;
-    let Ok(Some(message)) = protocol::recv(socket, &mut buffer, Deadline::never()) else {
+    let Ok(Some(message)) = protocol::recv(door, &mut buffer, Deadline::never()) else {
         return Ok(None);
     };
     match protocol::parse_answer(&message.body) {

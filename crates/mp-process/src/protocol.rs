@@ -2,7 +2,7 @@
 //!
 //! Parent to child, first and only: a [`Start`]. Child to parent: [`HELLO`], then an [`Outcome`]. Between parent and
 //! fork server, after `HELLO`: an empty request with the door of a new process, and a [`Reply`] with the pidfd. Through the
-//! door, first and only: the child's socket, on which its message lies already.
+//! door: `HELLO`, which counts as that of the child, and its socket, on which its message lies already.
 
 use mp_os::{Deadline, Result, TimeoutError};
 use mp_socket::SeqpacketSocket;

@@ -45,7 +45,11 @@ pub(crate) fn serve(control: SeqpacketSocket, parent: Pid) -> ! {
 fn next_socket(on: &SeqpacketSocket) -> Option<OwnedFd> {
     let mut request = [0; 8];
     loop {
-        let received = on.recv_with_fds(&mut request).ok()??;
+        let received = match on.recv_with_fds(&mut request) {
+            // The parent has closed its end and left something unread, which is said before what it has sent.
+            Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => continue,
+            received => received.ok()??,
+        };
         if let Some(socket) = received.fds.into_iter().next() {
             return Some(socket);
         }
@@ -87,6 +91,7 @@ fn enter(
 ) -> io::Result<Option<SeqpacketSocket>> {
     sys::settle(parent)?;
     let door = SeqpacketSocket::from(sys::replace(control.into(), door)?);
+    entry::greet(&door);
     let Some(socket) = next_socket(&door) else { return Ok(None) };
     Ok(Some(sys::replace(door.into(), socket)?.into()))
 }
