@@ -216,10 +216,10 @@ impl<P: Fn(), E: fmt::Display, O: Fn() -> Result<(), E>> Sweep<P, O> {
             }
             (None, status) => return Err(format!("the operator ended with {status:?}")),
             (Some(account), _) => {
-                let differences = account.census.differences(&self.census);
-                if !differences.is_empty() {
+                let beyond = account.census.beyond(&self.census);
+                if !beyond.is_empty() {
                     let error = account.error.as_deref().unwrap_or("a result");
-                    return Err(format!("after {error} there are {}", differences.join(", ")));
+                    return Err(format!("after {error} there are {}", beyond.join(", ")));
                 }
                 match (run.hit, account.error) {
                     (Some(number), Some(error)) => {
