@@ -18,7 +18,7 @@ use mp_os::{sysv::Key, transfer::Fd};
 use mp_pipe::{Fifo, PipeReader, PipeWriter};
 use mp_sem::sysv::Op;
 use mp_signal::{Block, Signal};
-use mp_socket::{SeqpacketSocket, TcpListener, TcpStream, UnixDatagram};
+use mp_socket::{SeqpacketSocket, TcpListener, TcpStream, UnixDatagram, UnixStream};
 use nix::sys::eventfd::EventFd;
 use serde::{Deserialize, Serialize};
 
@@ -296,92 +296,51 @@ impl Link for MappedFileLink {
     }
 }
 
-/// `mp_socket::UnixStream`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct StreamLink(mp_socket::UnixStream, mp_socket::UnixStream);
+/// A pair of connected sockets of `mp_socket`: the name of the link, what criterion calls it, how a pair is made, and the
+/// methods that send and receive a message.
+macro_rules! sockets {
+    ($($(#[$doc:meta])* $link:ident, $socket:ident, $name:literal, $pair:expr, $send:ident, $recv:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Serialize, Deserialize)]
+        pub struct $link($socket, $socket);
 
-/// `mp_socket::TcpStream` by the loopback interface.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct TcpLink(TcpStream, TcpStream);
+        impl Link for $link {
+            const NAME: &'static str = $name;
 
-impl Link for TcpLink {
-    const NAME: &'static str = "tcp";
+            fn open(_len: usize) -> Self {
+                let (reader, writer) = $pair;
+                Self(reader, writer)
+            }
 
-    fn open(_len: usize) -> Self {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let listener = TcpListener::bind(any).expect("a port");
-        let address = listener.local_address().expect("it is bound");
-        let writer = TcpStream::connect(address).expect("somebody listens");
-        let (reader, _) = listener.accept().expect("somebody has connected");
-        Self(reader, writer)
-    }
+            fn send(&mut self, message: &[u8]) {
+                self.1.$send(message).expect("a socket that is read");
+            }
 
-    fn send(&mut self, message: &[u8]) {
-        self.1.write_all(message).expect("a socket that is read");
-    }
-
-    fn recv(&mut self, message: &mut Vec<u8>) {
-        self.0.read_exact(message).expect("a socket that is written");
-    }
+            fn recv(&mut self, message: &mut Vec<u8>) {
+                self.0.$recv(message).expect("a socket that is written");
+            }
+        }
+    )+};
 }
 
-impl Link for StreamLink {
-    const NAME: &'static str = "mp-unix-stream";
-
-    fn open(_len: usize) -> Self {
-        let (reader, writer) = mp_socket::UnixStream::pair().expect("a pair of sockets");
-        Self(reader, writer)
-    }
-
-    fn send(&mut self, message: &[u8]) {
-        self.1.write_all(message).expect("a socket that is read");
-    }
-
-    fn recv(&mut self, message: &mut Vec<u8>) {
-        self.0.read_exact(message).expect("a socket that is written");
-    }
+sockets! {
+    /// `mp_socket::UnixStream`.
+    StreamLink, UnixStream, "mp-unix-stream", UnixStream::pair().expect("a pair"), write_all, read_exact;
+    /// `mp_socket::TcpStream` by the loopback interface.
+    TcpLink, TcpStream, "tcp", tcp(), write_all, read_exact;
+    /// `mp_socket::UnixDatagram`.
+    DatagramLink, UnixDatagram, "unix-dgram", UnixDatagram::pair().expect("a pair"), send, recv;
+    /// `mp_socket::SeqpacketSocket`.
+    SeqpacketLink, SeqpacketSocket, "unix-seqpacket", SeqpacketSocket::pair().expect("a pair"), send, recv;
 }
 
-/// `mp_socket::UnixDatagram`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct DatagramLink(UnixDatagram, UnixDatagram);
-
-impl Link for DatagramLink {
-    const NAME: &'static str = "unix-dgram";
-
-    fn open(_len: usize) -> Self {
-        let (reader, writer) = UnixDatagram::pair().expect("a pair of sockets");
-        Self(reader, writer)
-    }
-
-    fn send(&mut self, message: &[u8]) {
-        self.1.send(message).expect("a socket that is read");
-    }
-
-    fn recv(&mut self, message: &mut Vec<u8>) {
-        self.0.recv(message).expect("a socket that is written");
-    }
-}
-
-/// `mp_socket::SeqpacketSocket`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct SeqpacketLink(SeqpacketSocket, SeqpacketSocket);
-
-impl Link for SeqpacketLink {
-    const NAME: &'static str = "unix-seqpacket";
-
-    fn open(_len: usize) -> Self {
-        let (reader, writer) = SeqpacketSocket::pair().expect("a pair of sockets");
-        Self(reader, writer)
-    }
-
-    fn send(&mut self, message: &[u8]) {
-        self.1.send(message).expect("a socket that is read");
-    }
-
-    fn recv(&mut self, message: &mut Vec<u8>) {
-        self.0.recv(message).expect("a socket that is written");
-    }
+fn tcp() -> (TcpStream, TcpStream) {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listener = TcpListener::bind(any).expect("a port");
+    let address = listener.local_address().expect("it is bound");
+    let writer = TcpStream::connect(address).expect("somebody listens");
+    let (reader, _) = listener.accept().expect("somebody has connected");
+    (reader, writer)
 }
 
 /// `mp_core::Connection`.

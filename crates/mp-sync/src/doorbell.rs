@@ -16,7 +16,7 @@ use crate::{
     atomic::{
         AtomicU32,
         Ordering::{Acquire, Relaxed, SeqCst},
-        compiler_fence, fence,
+        fence,
     },
     sys,
 };
@@ -190,7 +190,7 @@ impl Listener<'_> {
 #[inline]
 fn full_barrier_after_exchange() {
     #[cfg(target_arch = "x86_64")]
-    compiler_fence(SeqCst);
+    crate::atomic::compiler_fence(SeqCst);
     #[cfg(not(target_arch = "x86_64"))]
     fence(SeqCst);
 }
