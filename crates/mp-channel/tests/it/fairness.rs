@@ -1,12 +1,18 @@
 //! No consumer starves, whichever of many takes the next record.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{hint::black_box, sync::atomic::Ordering::Relaxed};
 
 use mp_channel::{Ring, Segment};
 use mp_testkit::{fork_child, isolated};
 
 const CONSUMERS: usize = 8;
 const COUNT: u64 = if cfg!(debug_assertions) { 80_000 } else { 1_000_000 };
+
+/// About a microsecond. Without it a million records are gone before the scheduler has let everybody run once.
+fn work() {
+    let steps = if cfg!(debug_assertions) { 50 } else { 1500 };
+    black_box((0..steps).fold(0_u64, |sum, n| black_box(sum ^ n)));
+}
 
 #[test]
 fn eight_consumers_get_their_share() {
@@ -19,6 +25,7 @@ fn eight_consumers_get_their_share() {
                 let mut record = Vec::new();
                 while ring.pop(&mut record).is_ok() {
                     share(consumer).fetch_add(1, Relaxed);
+                    work();
                 }
                 0
             })
