@@ -1,6 +1,7 @@
 //! Asking the fork server for processes.
 
 use std::{
+    collections::VecDeque,
     io,
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
@@ -24,11 +25,11 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Arc<Process>,
-    /// The door of a process that the server was asked for and whose reply has not been read.
+    /// The doors of processes that the server was asked for and whose replies have not been read: one, as a rule.
     ///
     /// The server makes it while its parent goes on, and it comes to where only its task is missing: that is most of what
     /// a start costs.
-    spare: Option<Door>,
+    spares: VecDeque<Door>,
     /// It does not answer any more.
     died: bool,
 }
@@ -66,7 +67,6 @@ pub(crate) fn spawn(
             None => Server::start(keeper, deadline)?,
         };
         let process = server.spawn(keeper, (ours, theirs), deadline);
-        server.ask_ahead();
         if server.died {
             discard(&server.process, keeper);
         } else {
@@ -101,11 +101,11 @@ pub(crate) fn stop() {
     let server = Keeper::existing()
         .and_then(|keeper| keeper.server_within(STOP_TIMEOUT))
         .and_then(|mut slot| slot.take());
-    let Some(Server { process, spare, .. }) = server else { return };
-    if let Some(door) = spare
-        && let Some(Ok(spare)) = reply(&process, Deadline::after(STOP_TIMEOUT))
-    {
-        end(&Process::new(spare, door));
+    let Some(Server { process, spares, .. }) = server else { return };
+    for door in spares {
+        if let Some(Ok(spare)) = reply(&process, Deadline::after(STOP_TIMEOUT)) {
+            end(&Process::new(spare, door));
+        }
     }
     end(&process);
 }
@@ -140,7 +140,7 @@ impl Server {
     fn start(keeper: &Keeper, deadline: Deadline) -> Result<Self, SpawnError> {
         let (control, theirs) = task_socket(&[SERVE], &[])?;
         let process = exec::start(keeper, control, theirs, deadline)?;
-        Ok(Self { process, spare: None, died: false })
+        Ok(Self { process, spares: VecDeque::new(), died: false })
     }
 
     /// A process that does what is on `theirs`, the other end of `ours`: the spare one, or else one that is made now.
@@ -152,14 +152,16 @@ impl Server {
         (ours, theirs): (SeqpacketSocket, SeqpacketSocket),
         deadline: Deadline,
     ) -> Result<Option<Arc<Process>>, SpawnError> {
-        let spare = self.spare.take();
+        let spare = self.spares.pop_front();
         let is_new = spare.is_none();
         let Some(door) = spare.map_or_else(|| self.ask(), |door| Ok(Some(door)))? else {
             return Ok(None);
         };
+        // The server first: so it wakes on another processor, and this one is free for the process once we wait for it.
+        self.ask_ahead();
         let given = match pass(&door, theirs) {
             Err(error) => {
-                self.spare = Some(door);
+                self.spares.push_front(door);
                 return Err(error.into());
             }
             Ok(given) => given,
@@ -180,9 +182,10 @@ impl Server {
 
     /// Asks for the process that will be needed next, which is not waited for.
     fn ask_ahead(&mut self) {
-        if self.spare.is_none() && !self.died {
+        if self.spares.is_empty() && !self.died {
             // Where it fails, it fails again when the process is needed, and is an error then.
-            self.spare = self.ask().ok().flatten();
+            let spare = self.ask().ok().flatten();
+            self.spares.extend(spare);
         }
     }
 
