@@ -31,70 +31,6 @@ fn unique() -> String {
     format!("mp-bench-{}-{}", process::id(), NEXT.fetch_add(1, Relaxed))
 }
 
-/// A pipe of `mp_pipe`, with or without a name.
-#[derive(Debug, Serialize, Deserialize)]
-struct Pipe(PipeReader, PipeWriter);
-
-impl Pipe {
-    fn send(&self, mut message: &[u8]) {
-        while !message.is_empty() {
-            let written = self.1.write(message).expect("a pipe that is read");
-            message = &message[written..];
-        }
-    }
-
-    fn recv(&self, mut message: &mut [u8]) {
-        while !message.is_empty() {
-            let read = self.0.read(message).expect("a pipe that is written");
-            message = &mut message[read..];
-        }
-    }
-}
-
-/// `mp_pipe::pipe`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct UnnamedLink(Pipe);
-
-impl Link for UnnamedLink {
-    const NAME: &'static str = "mp-pipe";
-
-    fn open(_len: usize) -> Self {
-        let (reader, writer) = mp_pipe::pipe().expect("a pipe");
-        Self(Pipe(reader, writer))
-    }
-
-    fn send(&mut self, message: &[u8]) {
-        self.0.send(message);
-    }
-
-    fn recv(&mut self, message: &mut Vec<u8>) {
-        self.0.recv(message);
-    }
-}
-
-/// `mp_pipe::Fifo`, whose file is gone once both ends are open.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct FifoLink(Pipe);
-
-impl Link for FifoLink {
-    const NAME: &'static str = "fifo";
-
-    fn open(_len: usize) -> Self {
-        let fifo = Fifo::create_new(env::temp_dir().join(unique()), 0o600).expect("a FIFO");
-        let reader = fifo.listen().expect("an end that reads");
-        let writer = fifo.open_writer().expect("an end that writes");
-        Self(Pipe(reader, writer))
-    }
-
-    fn send(&mut self, message: &[u8]) {
-        self.0.send(message);
-    }
-
-    fn recv(&mut self, message: &mut Vec<u8>) {
-        self.0.recv(message);
-    }
-}
-
 /// A real-time signal with a value. Messages have eight bytes.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SignalLink {
@@ -270,8 +206,7 @@ impl Link for MappedFileLink {
 
     fn open(_len: usize) -> Self {
         let path = env::temp_dir().join(unique());
-        let file = fs::File::create_new(&path)
-            .and_then(|_| fs::OpenOptions::new().read(true).write(true).open(&path));
+        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path);
         let file = file.expect("a file");
         fs::remove_file(path).expect("the file that was made");
         file.set_len(4096).expect("a page of a file");
@@ -296,42 +231,53 @@ impl Link for MappedFileLink {
     }
 }
 
-/// A pair of connected sockets of `mp_socket`: the name of the link, what criterion calls it, how a pair is made, and the
-/// methods that send and receive a message.
-macro_rules! sockets {
-    ($($(#[$doc:meta])* $link:ident, $socket:ident, $name:literal, $pair:expr, $send:ident, $recv:ident;)+) => {$(
+/// Two connected ends: the name of the link, the types of the one that reads and of the one that writes, what criterion
+/// calls it, how the ends are made, and the methods that send and receive a message.
+macro_rules! ends {
+    ($($(#[$doc:meta])* $link:ident($reader:ty, $writer:ty), $name:literal, $ends:expr, $send:ident, $recv:ident;)+) => {$(
         $(#[$doc])*
         #[derive(Debug, Serialize, Deserialize)]
-        pub struct $link($socket, $socket);
+        pub struct $link($reader, $writer);
 
         impl Link for $link {
             const NAME: &'static str = $name;
 
             fn open(_len: usize) -> Self {
-                let (reader, writer) = $pair;
+                let (reader, writer) = $ends;
                 Self(reader, writer)
             }
 
             fn send(&mut self, message: &[u8]) {
-                self.1.$send(message).expect("a socket that is read");
+                self.1.$send(message).expect("an end whose other end reads");
             }
 
             fn recv(&mut self, message: &mut Vec<u8>) {
-                self.0.$recv(message).expect("a socket that is written");
+                self.0.$recv(message).expect("an end whose other end writes");
             }
         }
     )+};
 }
 
-sockets! {
+ends! {
+    /// `mp_pipe::pipe`.
+    UnnamedLink(PipeReader, PipeWriter), "mp-pipe", mp_pipe::pipe().expect("a pipe"), write_all, read_exact;
+    /// `mp_pipe::Fifo`.
+    FifoLink(PipeReader, PipeWriter), "fifo", fifo(), write_all, read_exact;
     /// `mp_socket::UnixStream`.
-    StreamLink, UnixStream, "mp-unix-stream", UnixStream::pair().expect("a pair"), write_all, read_exact;
+    StreamLink(UnixStream, UnixStream), "mp-unix-stream", UnixStream::pair().expect("a pair"), write_all, read_exact;
     /// `mp_socket::TcpStream` by the loopback interface.
-    TcpLink, TcpStream, "tcp", tcp(), write_all, read_exact;
+    TcpLink(TcpStream, TcpStream), "tcp", tcp(), write_all, read_exact;
     /// `mp_socket::UnixDatagram`.
-    DatagramLink, UnixDatagram, "unix-dgram", UnixDatagram::pair().expect("a pair"), send, recv;
+    DatagramLink(UnixDatagram, UnixDatagram), "unix-dgram", UnixDatagram::pair().expect("a pair"), send, recv;
     /// `mp_socket::SeqpacketSocket`.
-    SeqpacketLink, SeqpacketSocket, "unix-seqpacket", SeqpacketSocket::pair().expect("a pair"), send, recv;
+    SeqpacketLink(SeqpacketSocket, SeqpacketSocket), "unix-seqpacket", SeqpacketSocket::pair().expect("a pair"), send, recv;
+}
+
+/// The ends of a FIFO, whose file is gone once both are open.
+fn fifo() -> (PipeReader, PipeWriter) {
+    let fifo = Fifo::create_new(env::temp_dir().join(unique()), 0o600).expect("a FIFO");
+    let reader = fifo.listen().expect("an end that reads");
+    (reader, fifo.open_writer().expect("an end that writes"))
 }
 
 fn tcp() -> (TcpStream, TcpStream) {

@@ -13,7 +13,6 @@ use std::{
 };
 
 use mp_os::{Deadline, TimeoutError};
-use mp_signal::Signal;
 use mp_socket::SeqpacketSocket;
 
 use crate::{
@@ -50,9 +49,7 @@ pub(crate) fn start(
         .map_err(SpawnError::start)?;
     if !ENTERED.load(Relaxed) {
         if let Err(error) = await_entry(&process, deadline) {
-            // It may be dead already, and it may be reaped, so that nobody has to hear of its end.
-            let _ = process.send_signal(Signal::KILL);
-            let _ = keeper.reap_later(&process);
+            keeper.discard(&process);
             return Err(error);
         }
         ENTERED.store(true, Relaxed);

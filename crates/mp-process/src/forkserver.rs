@@ -68,7 +68,7 @@ pub(crate) fn spawn(
         };
         let process = server.spawn(keeper, (ours, theirs), deadline);
         if server.died {
-            discard(&server.process, keeper);
+            keeper.discard(&server.process);
         } else {
             *slot = Some(server);
         }
@@ -115,14 +115,6 @@ fn end(process: &Process) {
     let _ = process.send_signal(Signal::KILL);
     let _ = process.wait(Deadline::after(STOP_TIMEOUT));
     let _ = process.end();
-}
-
-/// Makes sure that a process that has nothing to lose is dead, and will be reaped.
-fn discard(process: &Arc<Process>, keeper: &Keeper) {
-    // It may be dead already.
-    let _ = process.send_signal(Signal::KILL);
-    // Where it cannot be watched, one zombie stays until this process ends.
-    let _ = keeper.reap_later(process);
 }
 
 /// A pair of sockets on which `message` waits to be received from the second one.
@@ -175,7 +167,7 @@ impl Server {
             return Ok(None);
         };
         if !given {
-            discard(&process, keeper);
+            keeper.discard(&process);
         }
         Ok(given.then_some(process))
     }

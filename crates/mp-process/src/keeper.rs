@@ -20,7 +20,7 @@ use std::{
 };
 
 use mp_os::Error;
-use mp_signal::{Block, SignalSet};
+use mp_signal::{Block, Signal, SignalSet};
 use nix::{
     errno::Errno,
     sys::{
@@ -174,6 +174,14 @@ impl Keeper {
     /// Reaps `process` once it is dead.
     pub(crate) fn reap_later(&self, process: &Arc<Process>) -> Result<(), Error> {
         self.watch(process, |watch| watch.detached = true)
+    }
+
+    /// Makes sure that a process that has nothing to lose is dead, and will be reaped.
+    pub(crate) fn discard(&self, process: &Arc<Process>) {
+        // It may be dead already.
+        let _ = process.send_signal(Signal::KILL);
+        // Where it cannot be watched, one zombie stays until this process ends.
+        let _ = self.reap_later(process);
     }
 
     fn watch(&self, process: &Arc<Process>, add: impl FnOnce(&mut Watch)) -> Result<(), Error> {
