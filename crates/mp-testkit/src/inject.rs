@@ -128,6 +128,26 @@ pub fn inject<E: fmt::Display>(
     report
 }
 
+/// [`inject`] with each of `victims`, whose reports are printed with `name` and what the victim is called.
+///
+/// # Panics
+///
+/// As there.
+#[track_caller]
+pub fn inject_each<E: fmt::Display>(
+    name: &str,
+    fault: Fault,
+    victims: &[(Victim, &str)],
+    points: usize,
+    prepare: fn(),
+    operation: fn() -> Result<(), E>,
+) {
+    for &(victim, role) in victims {
+        let report = inject(victim, fault, points, prepare, operation);
+        println!("{name}, {role}, {fault:?}: {report}");
+    }
+}
+
 struct Injection<P, O> {
     victim: Victim,
     fault: Fault,

@@ -70,7 +70,7 @@ pub use crate::{
     child::{Child, exec_child, fork_child, holder, wait_for_kill},
     flags::flags,
     gate::Gate,
-    inject::{Failure, Fault, InjectReport, Victim, inject},
+    inject::{Failure, Fault, InjectReport, Victim, inject, inject_each},
     isolated::{accept_children, accept_existing, isolated, isolated_for},
     limits::{assert_explained, has_own_ipc},
     names::{as_ordinary_user, is_root, skip, unique_key, unique_name},

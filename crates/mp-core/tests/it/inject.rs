@@ -9,7 +9,7 @@ use mp_testkit::{
     Failure, Fault,
     Fault::{Fail, Kill},
     Victim::{self, Operator, Standing, Started},
-    inject, isolated_for,
+    inject_each, isolated_for,
 };
 
 use crate::METHODS;
@@ -19,9 +19,6 @@ const LIMIT: Duration = Duration::from_secs(1800);
 
 /// How many points of each kind, unless the environment says otherwise.
 const POINTS: usize = 4;
-
-const FAILURES: [Failure; 4] =
-    [Failure::Interrupted, Failure::Again, Failure::NoMemory, Failure::NoDescriptors];
 
 fn text(error: impl ToString) -> String {
     error.to_string()
@@ -78,10 +75,7 @@ fn meet(
     prepare: fn(),
     operation: fn() -> Result<(), String>,
 ) {
-    for &(victim, role) in victims {
-        let report = inject(victim, fault, POINTS, prepare, operation);
-        println!("{name}, {role}, {fault:?}: {report}");
-    }
+    inject_each(name, fault, victims, POINTS, prepare, operation);
 }
 
 /// The fork server has made the first worker ahead.
@@ -112,7 +106,7 @@ fn kill_at_each_call_of_a_dropped_pool() {
 #[test]
 fn failing_calls_of_a_pool() {
     isolated_for(LIMIT, || {
-        FAILURES.iter().for_each(|&failure| {
+        Failure::ALL.iter().for_each(|&failure| {
             meet("pool", Fail(failure), &WARM, warm_up, life_by_fork_server);
         });
     });
@@ -121,7 +115,7 @@ fn failing_calls_of_a_pool() {
 #[test]
 fn failing_calls_of_a_spawned_pool() {
     isolated_for(LIMIT, || {
-        FAILURES.iter().for_each(|&failure| {
+        Failure::ALL.iter().for_each(|&failure| {
             meet("spawned pool", Fail(failure), &FRESH, || {}, life_by_spawn);
         });
     });

@@ -9,7 +9,7 @@ use mp_testkit::{
     Failure, Fault,
     Fault::{Fail, Kill},
     Victim::{self, Operator, Standing, Started},
-    inject, isolated_for, wait_asleep,
+    inject_each, isolated_for, wait_asleep,
 };
 
 use crate::lifetime::{children, eventually};
@@ -19,9 +19,6 @@ const LIMIT: Duration = Duration::from_secs(1200);
 
 /// How many points of each kind, unless the environment says otherwise.
 const POINTS: usize = 4;
-
-const FAILURES: [Failure; 4] =
-    [Failure::Interrupted, Failure::Again, Failure::NoMemory, Failure::NoDescriptors];
 
 /// Any error is as good as the result; a wrong result is not.
 fn answer(result: Result<u32, mp_process::ProcessError>) -> Result<(), String> {
@@ -59,10 +56,7 @@ fn meet(
     prepare: fn(),
     operation: fn() -> Result<(), String>,
 ) {
-    for &(victim, role) in victims {
-        let report = inject(victim, fault, POINTS, prepare, operation);
-        println!("{name}, {role}, {fault:?}: {report}");
-    }
+    inject_each(name, fault, victims, POINTS, prepare, operation);
 }
 
 const FIRST: [(Victim, &str); 3] =
@@ -95,7 +89,7 @@ fn kill_at_each_call_of_a_fork() {
 #[test]
 fn failing_calls_of_the_first_start() {
     isolated_for(LIMIT, || {
-        FAILURES
+        Failure::ALL
             .iter()
             .for_each(|&failure| meet("first start", Fail(failure), &FIRST, || {}, by_fork_server));
     });
@@ -104,7 +98,7 @@ fn failing_calls_of_the_first_start() {
 #[test]
 fn failing_calls_of_a_later_start() {
     isolated_for(LIMIT, || {
-        FAILURES.iter().for_each(|&failure| {
+        Failure::ALL.iter().for_each(|&failure| {
             meet("later start", Fail(failure), &LATER, warm_up, by_fork_server)
         });
     });
@@ -113,13 +107,17 @@ fn failing_calls_of_a_later_start() {
 #[test]
 fn failing_calls_of_a_spawn() {
     isolated_for(LIMIT, || {
-        FAILURES.iter().for_each(|&failure| meet("spawn", Fail(failure), &DIRECT, || {}, by_spawn));
+        Failure::ALL
+            .iter()
+            .for_each(|&failure| meet("spawn", Fail(failure), &DIRECT, || {}, by_spawn));
     });
 }
 
 #[test]
 fn failing_calls_of_a_fork() {
     isolated_for(LIMIT, || {
-        FAILURES.iter().for_each(|&failure| meet("fork", Fail(failure), &DIRECT, warm_up, by_fork));
+        Failure::ALL
+            .iter()
+            .for_each(|&failure| meet("fork", Fail(failure), &DIRECT, warm_up, by_fork));
     });
 }

@@ -24,6 +24,10 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::Interrupted, Self::Again, Self::NoMemory, Self::NoDescriptors];
+
     pub(super) const fn errno(self) -> Errno {
         match self {
             Self::Interrupted => Errno::EINTR,
