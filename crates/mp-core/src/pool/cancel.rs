@@ -76,7 +76,7 @@ impl State {
             if slot.condemn(job, TaskError::Cancelled) {
                 condemned.push(slot.id);
                 if let Err(error) = slot.kill() {
-                    self.unkillable = Some(error);
+                    self.unkillable = Some(error.to_string());
                 }
             }
         }

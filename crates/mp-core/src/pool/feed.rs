@@ -79,6 +79,10 @@ where
     }
 
     /// Gives the pool what it has room for, while not too many tasks are ahead of `taken`.
+    ///
+    /// # Errors
+    ///
+    /// Once where the pool takes no more of them: the job ends with those that it has.
     pub(super) fn feed(&mut self, taken: u64) -> Result<()> {
         while !self.is_exhausted && self.is_in_window(taken) && self.local.has_room() {
             let job = Arc::clone(&self.inbox) as _;
@@ -93,10 +97,11 @@ where
             };
             let filled =
                 batch.fill(next, |count, len| u64::from(count) < self.batch_len && len < BATCH_LEN);
-            self.given += u64::from(batch.count);
-            if batch.count > 0 {
-                self.local.submit(batch)?;
+            let count = u64::from(batch.count);
+            if count > 0 {
+                self.local.submit(batch).inspect_err(|_| self.is_exhausted = true)?;
             }
+            self.given += count;
             if let Err(error) = filled {
                 let error = TaskError::Unencodable(error.into());
                 self.inbox.fail(self.given, 1, &error);

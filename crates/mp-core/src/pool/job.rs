@@ -284,7 +284,7 @@ impl<'pool> JobBuilder<'pool> {
         self.local.check_open().map_err(Error::Stopped)?;
         let mut feed = self.feed(function, order, VecDeque::new(), items.into_iter());
         feed.feed(0)?;
-        Ok(Outcomes { feed, taken: 0 })
+        Ok(Outcomes { feed, taken: 0, refusal: None })
     }
 
     fn feed<A, R, S, I>(

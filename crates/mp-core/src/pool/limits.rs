@@ -25,7 +25,7 @@ impl State {
                 Check::Again(left) => next = next.or_after(left),
                 Check::Condemned => {
                     if let Err(error) = slot.kill() {
-                        self.unkillable = Some(error);
+                        self.unkillable = Some(error.to_string());
                     }
                 }
             }

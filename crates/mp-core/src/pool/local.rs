@@ -328,6 +328,7 @@ impl Local {
         }
         let backlog = mem::take(&mut state.backlog);
         let killed = state.slots.iter().map(Slot::kill).fold(Ok(()), Result::and);
+        state.unkillable = killed.as_ref().err().map(ToString::to_string);
         drop(state);
         fail_all(
             backlog.into_iter().map(|batch| (batch, TaskError::Stopped(why.clone()))).collect(),

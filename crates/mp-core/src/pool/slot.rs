@@ -457,9 +457,12 @@ impl Slot {
                 rest => unstarted.extend(rest.map(|(_, rest)| rest)),
             }
         }
-        unstarted.extend(
-            self.assigned.drain(..).filter_map(|Assigned { done, batch, .. }| batch.after(done)),
-        );
+        unstarted.extend(self.give_up());
         Remains { fatal, unstarted }
+    }
+
+    /// The tasks whose outcomes nobody waits for any more.
+    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Batch> {
+        self.assigned.drain(..).filter_map(|Assigned { done, batch, .. }| batch.after(done))
     }
 }

@@ -16,7 +16,7 @@ use super::{
     slot::{Delivery, Slot},
     stats::Totals,
 };
-use crate::{Error, PoolStopped, TaskError};
+use crate::{PoolStopped, TaskError};
 
 /// The bookkeeping of a pool.
 #[derive(Default)]
@@ -44,7 +44,7 @@ pub(super) struct State {
     /// Whether any task has had a time limit.
     pub(super) has_limits: bool,
     /// Why a worker cannot be killed.
-    pub(super) unkillable: Option<Error>,
+    pub(super) unkillable: Option<String>,
     /// How an exit hook failed.
     pub(super) hook_failure: Option<TaskError>,
     /// When workers have died, newest last, as far as the settings want to know.
@@ -135,7 +135,7 @@ impl State {
         for slot in &mut self.slots {
             if slot.collect(record, bytes, deliveries, unstarted).is_err() {
                 // It does not keep to the protocol: its death is then handled like any other.
-                self.unkillable = slot.kill().err();
+                self.unkillable = slot.kill().err().map(|error| error.to_string());
             }
         }
         for batch in unstarted.drain(..).rev() {

@@ -1,6 +1,7 @@
 //! The one thread of a pool: replaces workers, and keeps the pool going while no other thread waits for it.
 
 use std::{
+    collections::VecDeque,
     mem,
     sync::Arc,
     time::{Duration, Instant},
@@ -12,9 +13,9 @@ use parking_lot::MutexGuard;
 use super::{
     local::Local,
     slot::Slot,
-    state::{Phase, State},
+    state::{Intake, Phase, State},
 };
-use crate::{Error, PoolStopped};
+use crate::PoolStopped;
 
 /// How long to wait before a worker is started again after the system refused to.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
@@ -35,9 +36,9 @@ pub(super) fn run(local: &Arc<Local>) {
         refusals.start_workers(local);
         let alarm = earlier(refusals.deadline(), local.keep_limits());
         let mut state = local.state.lock();
-        if let Some(error) = state.unkillable.take() {
+        if let Some(reason) = state.unkillable.take() {
             drop(state);
-            return give_up(local, &error);
+            return give_up(local, reason);
         }
         if is_over(&state) {
             return end(local, state);
@@ -86,11 +87,20 @@ fn sleep(local: &Local, mut state: MutexGuard<'_, State>, mut alarm: Deadline) {
     }
 }
 
-/// Stops a pool that has a worker which cannot be killed, without waiting for that.
-fn give_up(local: &Local, error: &Error) {
+/// Stops a pool that has a worker which cannot be killed, without waiting for that: no task waits for it either. It ends
+/// by itself once it has done what it has begun, or with this process.
+fn give_up(local: &Local, reason: String) {
     // The others are killed; that this one is not is what it is about.
-    drop(local.stop(PoolStopped::Broken(error.to_string().into())));
-    end(local, local.state.lock());
+    drop(local.stop(PoolStopped::Broken(reason.into())));
+    let mut intake = Intake::default();
+    let mut state = local.state.lock();
+    state.collect(&mut intake);
+    state.slots.iter_mut().for_each(Slot::close);
+    let left: VecDeque<_> = state.slots.iter_mut().flat_map(Slot::give_up).collect();
+    state.put_back(left);
+    state.hand_out(&mut intake.failures);
+    end(local, state);
+    local.hand_on(&mut intake);
     local.bell.ring_all();
 }
 

@@ -5,8 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_core::{Error, Pool, PoolStopped, Process, Queue, Signal, TaskError};
-use mp_testkit::{Watched, exec_child, isolated, isolated_for};
+use mp_core::{Error, GetTimeoutError, Pool, PoolStopped, Process, Queue, Signal, Task, TaskError};
+use mp_testkit::{Watched, exec_child, is_root, isolated, isolated_for, skip};
+use nix::unistd::{Uid, setresuid};
 
 use crate::{LONG, METHODS, block_on, warm_up};
 
@@ -82,6 +83,55 @@ fn terminate_fails_what_is_left() {
             assert!(matches!(error, TaskError::Stopped(PoolStopped::Terminated)), "{error}");
         }
     });
+}
+
+#[test]
+fn a_worker_that_cannot_be_killed_is_given_up() {
+    isolated(|| {
+        if !is_root() {
+            return skip("only root has workers that it may not kill once it is somebody else");
+        }
+        warm_up();
+        let ends: [fn(Pool, &Task<u8>); 3] = [
+            |pool, task| {
+                assert!(task.cancel());
+                assert!(pool.join().is_err());
+            },
+            |pool, _| assert!(pool.terminate().is_err()),
+            |pool, _| drop(pool),
+        ];
+        for end in ends {
+            let builder = Pool::builder().workers(1).drop_grace(Duration::from_millis(20));
+            let pool = builder.build().unwrap();
+            let (started, gate) = (Queue::bounded(1).unwrap(), Queue::bounded(1).unwrap());
+            let wait = |(started, gate): (Queue<u8>, Queue<u8>)| {
+                started.put(0).unwrap();
+                gate.get().unwrap()
+            };
+            let running = pool.submit(wait, (started.clone(), gate.clone())).unwrap();
+            let waiting = pool.submit(|n: u8| n, 1).unwrap();
+            let worker = Watched::new(pool.pids()[0]).unwrap();
+            started.get().unwrap();
+            act_as(65534);
+            end(pool, &running);
+            for task in [running, waiting] {
+                let error = task.get_timeout(LONG).unwrap_err();
+                let GetTimeoutError::Task(error) = error else { panic!("no outcome: {error}") };
+                // The drop of a pool cancels what waits.
+                let is_told = matches!(error, TaskError::Stopped(_) | TaskError::Cancelled);
+                assert!(is_told, "{error}");
+            }
+            act_as(0);
+            worker.signal(Signal::KILL.as_raw());
+            assert!(worker.wait_dead(LONG));
+        }
+    });
+}
+
+/// Becomes another user, who may become root again.
+fn act_as(user: u32) {
+    let user = Uid::from_raw(user);
+    setresuid(user, user, Uid::from_raw(0)).unwrap();
 }
 
 #[test]

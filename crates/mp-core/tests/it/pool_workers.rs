@@ -158,7 +158,9 @@ fn a_pool_whose_workers_keep_dying_stops() {
         let outcomes: Vec<_> =
             pool.imap(|_: u32| -> u32 { process::abort() }, 0..50).unwrap().collect();
         let died = outcomes.iter().filter(|end| matches!(end, Err(TaskError::WorkerDied(_))));
-        assert!((3..=6).contains(&died.count()), "{outcomes:?}");
+        // At the fourth death the other worker may be dying as well. Tasks that wait at that moment are not run.
+        assert!((4..=5).contains(&died.count()), "{outcomes:?}");
+        assert!(matches!(outcomes.last(), Some(Err(TaskError::Stopped(_)))), "{outcomes:?}");
         let error = pool.apply(|n: u8| n, 1).unwrap_err();
         assert!(matches!(error, Error::Stopped(PoolStopped::Broken(_))), "{error}");
         assert!(error.to_string().contains("SIGABRT"), "{error}");
