@@ -19,7 +19,7 @@ use mp_core::Value;
 use mp_sync::{Event, ReentrantLock, RwLock};
 
 const UNCONTENDED: &str = "lock-uncontended";
-const MONITORS: &str = "monitors-uncontended";
+const MONITORS: &str = "lock-monitors";
 const CONTENDED: &str = "lock-contended";
 
 fn main() {

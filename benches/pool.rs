@@ -7,7 +7,8 @@ use std::{
 };
 
 use criterion::{
-    BatchSize, BenchmarkGroup, Criterion, SamplingMode, Throughput, measurement::WallTime,
+    BatchSize, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput,
+    measurement::WallTime,
 };
 use mp_benches::{Cores, Python, Ratio, pin_to, run, unpin};
 use mp_core::Pool;
@@ -15,23 +16,23 @@ use mp_core::Pool;
 const MAP: &str = "pool-map";
 const CHUNK_1: &str = "pool-map-chunk-1";
 const ONE_BY_ONE: &str = "pool-submit-get";
-const BYTES_64_KIB: &str = "pool-map-64-KiB";
-const BYTES_1_MIB: &str = "pool-map-1-MiB";
-const SHORT_LIFE: &str = "pool-of-2-two-tasks";
+const BYTES_64_KIB: &str = "pool-map-65536";
+const BYTES_1_MIB: &str = "pool-map-1048576";
+const SHORT_LIFE: &str = "pool-life";
 
 fn main() {
     run(
         &[map, map_in_chunks_of_one, one_by_one, map_64_kib, map_1_mib, short_life],
         &[
-            Ratio::new(MAP, "python-1", "ours-1"),
-            Ratio::new(MAP, "python-2", "ours-2"),
-            Ratio::new(MAP, "ours-1", "ours-2"),
-            Ratio::new(CHUNK_1, "python-1", "ours-1"),
-            Ratio::new(CHUNK_1, "python-2", "ours-2"),
-            Ratio::new(ONE_BY_ONE, "python-1", "ours-1"),
-            Ratio::new(BYTES_64_KIB, "python-2", "ours-2"),
-            Ratio::new(BYTES_1_MIB, "python-2", "ours-2"),
-            Ratio::new(SHORT_LIFE, "python-2", "ours-2"),
+            Ratio::new(MAP, "python/1", "Pool/1"),
+            Ratio::new(MAP, "python/2", "Pool/2"),
+            Ratio::new(MAP, "Pool/1", "Pool/2"),
+            Ratio::new(CHUNK_1, "python/1", "Pool/1"),
+            Ratio::new(CHUNK_1, "python/2", "Pool/2"),
+            Ratio::new(ONE_BY_ONE, "python/1", "Pool/1"),
+            Ratio::new(BYTES_64_KIB, "python/2", "Pool/2"),
+            Ratio::new(BYTES_1_MIB, "python/2", "Pool/2"),
+            Ratio::new(SHORT_LIFE, "python/2", "Pool/2"),
         ],
     );
 }
@@ -55,7 +56,7 @@ fn map_numbers(criterion: &mut Criterion, name: &str, tasks: u64, chunk_size: Op
     group.throughput(Throughput::Elements(tasks));
     for workers in [1, 2] {
         let pool = LazyCell::new(|| pool(workers, chunk_size));
-        group.bench_function(format!("ours-{workers}"), |bencher| {
+        group.bench_function(BenchmarkId::new("Pool", workers), |bencher| {
             let pool = &*pool;
             bencher.iter(|| squares(pool, 0..tasks));
         });
@@ -93,7 +94,7 @@ fn pool(workers: usize, chunk_size: Option<u32>) -> Pool {
 fn one_by_one(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(ONE_BY_ONE);
     let pool = LazyCell::new(|| pool(1, None));
-    group.bench_function("ours-1", |bencher| {
+    group.bench_function(BenchmarkId::new("Pool", 1), |bencher| {
         let pool = &*pool;
         bencher.iter_custom(|count| {
             let start = Instant::now();
@@ -123,7 +124,7 @@ fn map_bytes(criterion: &mut Criterion, name: &str, items: usize, len: usize) {
     group.throughput(Throughput::Elements(items as u64));
     let pool = LazyCell::new(|| pool(2, None));
     let strings = vec![vec![7_u8; len]; items];
-    group.bench_function("ours-2", |bencher| {
+    group.bench_function(BenchmarkId::new("Pool", 2), |bencher| {
         let pool = &*pool;
         let copy = || strings.clone();
         let map = |strings: Vec<Vec<u8>>| {
@@ -139,7 +140,7 @@ fn map_bytes(criterion: &mut Criterion, name: &str, items: usize, len: usize) {
 /// All that a program pays which needs a pool once.
 fn short_life(criterion: &mut Criterion) {
     let mut group = slow_group(criterion, SHORT_LIFE);
-    group.bench_function("ours-2", |bencher| {
+    group.bench_function(BenchmarkId::new("Pool", 2), |bencher| {
         bencher.iter(|| {
             let pool = Pool::new(2).expect("a pool");
             let tasks = [1, 2].map(|number| pool.submit(square, number).expect("a new pool"));
@@ -160,7 +161,7 @@ fn slow_group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a
 
 fn python(group: &mut BenchmarkGroup<'_, WallTime>, workers: usize, case: &[&str]) {
     let Some(version) = Python::version() else {
-        println!("python-{workers} is skipped: there is no python3");
+        println!("python with {workers} workers is skipped: there is no python3");
         return;
     };
     let python = LazyCell::new(|| {
@@ -168,7 +169,7 @@ fn python(group: &mut BenchmarkGroup<'_, WallTime>, workers: usize, case: &[&str
         println!("{version}");
         RefCell::new(Python::start(case))
     });
-    group.bench_function(format!("python-{workers}"), |bencher| {
+    group.bench_function(BenchmarkId::new("python", workers), |bencher| {
         bencher.iter_custom(|count| python.borrow_mut().measure(count));
     });
 }

@@ -6,11 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use criterion::{BenchmarkGroup, measurement::WallTime};
+use criterion::{BenchmarkGroup, BenchmarkId, Throughput, measurement::WallTime};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Cores, Link, Peer, Rounds, link::number};
+use crate::{Cores, Link, Peer, Rounds, few_sizes, link::number, sizes};
+
+/// A group of criterion.
+pub type Group<'criterion> = BenchmarkGroup<'criterion, WallTime>;
 
 /// A peer, and the links that both processes have.
 struct Conversation<A> {
@@ -31,33 +34,47 @@ impl<A: Serialize + DeserializeOwned + 'static> Conversation<A> {
     }
 }
 
-/// A message of eight bytes there, and back again.
+/// Messages of all [`sizes`] there, and back again, each as soon as the one before has come.
 ///
 /// # Panics
 ///
 /// Where something else comes back.
-pub fn there_and_back<L: Link>(group: &mut BenchmarkGroup<'_, WallTime>, cores: Cores) {
-    let links = || (L::open(8), L::open(8));
-    let conversation = LazyCell::new(|| Conversation::start(cores, echo::<L>, links()));
+pub fn there_and_back<L: Link>(group: &mut Group<'_>, cores: Cores) {
+    let sizes = if cores == Cores::Two { sizes() } else { few_sizes() };
+    for len in fitting::<L>(sizes) {
+        group.throughput(Throughput::Bytes(2 * len as u64));
+        ping_pong::<L>(group, BenchmarkId::new(L::NAME, len), cores, len);
+    }
+}
+
+/// Messages of `len` bytes there, and back again, by the name of `id`.
+///
+/// # Panics
+///
+/// Where something else comes back.
+pub fn ping_pong<L: Link>(group: &mut Group<'_>, id: BenchmarkId, cores: Cores, len: usize) {
+    let conversation =
+        LazyCell::new(|| Conversation::start(cores, echo::<L>, (len, L::open(len), L::open(len))));
     let mut last = 0_u64;
-    group.bench_function(L::NAME, |bencher| {
+    group.bench_function(id, |bencher| {
         bencher.iter_custom(|count| {
-            conversation.round(count, |(there, back)| {
-                let mut message = vec![0; 8];
+            conversation.round(count, |(_, there, back)| {
+                let (mut question, mut answer) = (vec![7; len], vec![0; len]);
                 for _ in 0..count {
                     last += 1;
-                    there.send(&last.to_ne_bytes());
-                    back.recv(&mut message);
-                    assert_eq!(number(&message), last, "what comes back is what went there");
+                    number::write(&mut question, last);
+                    there.send(&question);
+                    back.recv(&mut answer);
+                    assert_eq!(number::read(&answer), last, "what comes back is what went there");
                 }
             })
         });
     });
 }
 
-fn echo<L: Link>((rounds, links): (Rounds, Links<(L, L)>)) {
-    let (there, back) = &mut *links.borrow_mut();
-    let mut message = vec![0; 8];
+fn echo<L: Link>((rounds, links): (Rounds, Links<(usize, L, L)>)) {
+    let (len, there, back) = &mut *links.borrow_mut();
+    let mut message = vec![0; *len];
     rounds.serve(|count| {
         for _ in 0..count {
             there.recv(&mut message);
@@ -66,40 +83,47 @@ fn echo<L: Link>((rounds, links): (Rounds, Links<(L, L)>)) {
     });
 }
 
-/// A message there and back, each sent when its receiver has been asleep for a while.
+/// A message there and back, of [few sizes](few_sizes), each sent when its receiver has been asleep for a while.
 ///
-/// A message is the time at which it was sent, so that the time before, in which nothing is measured, does not count.
-pub fn wake_and_be_woken<L: Link>(group: &mut BenchmarkGroup<'_, WallTime>) {
-    let links = || (L::open(8), L::open(8));
-    let conversation = LazyCell::new(|| Conversation::start(Cores::Two, answer_late::<L>, links()));
-    group.bench_function(L::NAME, |bencher| {
-        bencher.iter_custom(|count| {
-            let mut nanos = 0;
-            conversation.round(count, |(there, back)| {
-                let mut message = vec![0; 8];
-                for _ in 0..count {
-                    think();
-                    there.send(&now().to_ne_bytes());
-                    back.recv(&mut message);
-                    nanos += now() - number(&message);
-                }
+/// A message begins with the time at which it was sent, so that the time before, in which nothing is measured, does not
+/// count.
+pub fn wake_and_be_woken<L: Link>(group: &mut Group<'_>) {
+    for len in fitting::<L>(few_sizes()) {
+        let links = || (len, L::open(len), L::open(len));
+        let conversation =
+            LazyCell::new(|| Conversation::start(Cores::Two, answer_late::<L>, links()));
+        group.throughput(Throughput::Bytes(2 * len as u64));
+        group.bench_function(BenchmarkId::new(L::NAME, len), |bencher| {
+            bencher.iter_custom(|count| {
+                let mut nanos = 0;
+                conversation.round(count, |(_, there, back)| {
+                    let mut message = vec![0; len];
+                    for _ in 0..count {
+                        think();
+                        number::write(&mut message, now());
+                        there.send(&message);
+                        back.recv(&mut message);
+                        nanos += now() - number::read(&message);
+                    }
+                });
+                Duration::from_nanos(nanos)
             });
-            Duration::from_nanos(nanos)
         });
-    });
+    }
 }
 
 /// Answers with a time so much before that of sending as the message took to come: what has passed since then, when the
 /// answer arrives, is the time on both ways.
-fn answer_late<L: Link>((rounds, links): (Rounds, Links<(L, L)>)) {
-    let (there, back) = &mut *links.borrow_mut();
-    let mut message = vec![0; 8];
+fn answer_late<L: Link>((rounds, links): (Rounds, Links<(usize, L, L)>)) {
+    let (len, there, back) = &mut *links.borrow_mut();
+    let mut message = vec![0; *len];
     rounds.serve(|count| {
         for _ in 0..count {
             there.recv(&mut message);
-            let way = now() - number(&message);
+            let way = now() - number::read(&message);
             think();
-            back.send(&(now() - way).to_ne_bytes());
+            number::write(&mut message, now() - way);
+            back.send(&message);
         }
     });
 }
@@ -118,21 +142,39 @@ fn now() -> u64 {
     Duration::from(time).as_nanos().try_into().expect("the machine is younger than 500 years")
 }
 
-/// Messages of `len` bytes one way.
-pub fn stream<L: Link>(group: &mut BenchmarkGroup<'_, WallTime>, len: usize) {
-    let conversation =
-        LazyCell::new(|| Conversation::start(Cores::Two, drain::<L>, (len, L::open(len))));
-    let message = vec![7; len];
-    group.bench_function(L::NAME, |bencher| {
-        bencher.iter_custom(|count| {
-            conversation.round(count, |(_, link)| link.send_all(&message, count))
+/// Messages of all [`sizes`] one way, until the last one is received.
+///
+/// # Panics
+///
+/// Where something else arrives.
+pub fn stream<L: Link>(group: &mut Group<'_>) {
+    for len in fitting::<L>(sizes()) {
+        let conversation =
+            LazyCell::new(|| Conversation::start(Cores::Two, drain::<L>, (len, L::open(len))));
+        let message = vec![SENT; len];
+        group.throughput(Throughput::Bytes(len as u64));
+        group.bench_function(BenchmarkId::new(L::NAME, len), |bencher| {
+            bencher.iter_custom(|count| {
+                conversation.round(count, |(_, link)| link.send_all(&message, count))
+            });
         });
-    });
+    }
 }
 
 fn drain<L: Link>((rounds, links): (Rounds, Links<(usize, L)>)) {
     let (len, link) = &mut *links.borrow_mut();
     let mut message = vec![0; *len];
-    rounds.serve(|count| link.recv_all(&mut message, count));
+    rounds.serve(|count| {
+        link.recv_all(&mut message, count);
+        let ends = [message.first(), message.last()];
+        assert_eq!(ends, [Some(&SENT); 2], "what arrives is what was sent");
+    });
     assert_eq!(message.len(), *len, "what arrives has the length of what was sent");
+}
+
+/// What each byte of a stream is.
+const SENT: u8 = 7;
+
+fn fitting<L: Link>(sizes: Vec<usize>) -> impl Iterator<Item = usize> {
+    sizes.into_iter().filter(|&len| len <= L::LONGEST)
 }

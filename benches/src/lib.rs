@@ -6,38 +6,45 @@
 //! | [`Ratio`] | what one figure is compared with |
 //! | [`Peer`], [`Rounds`] | a process that works in step with this one, and its side of it |
 //! | [`Cores`] | where the two run |
-//! | [`Crew`] | producers and consumers of one ring, a process each |
+//! | [`Crew`] | producers and consumers of one link, a process each |
+//! | [`Forker`] | a process that forks, because this one has threads |
 //! | [`Lock`] | locks in shared memory, by one trait |
 //! | [`Link`] | ways to send a message to another process, by one trait |
-//! | [`there_and_back`], [`wake_and_be_woken`], [`stream`] | what they cost |
+//! | [`there_and_back`], [`wake_and_be_woken`], [`stream`] | what they cost, by [`sizes`] |
 //! | [`Words`] | atomics in shared memory, each with a cache line of its own |
 //! | [`Python`] | the same work done by `multiprocessing`, measured inside Python |
-//! | [`fork_and_wait`] | the least that a new process costs |
+//! | [`system_call`], [`memcpy`], [`fork_and_wait`] | the least that those cost |
 
 #![deny(unsafe_code)]
 
 mod conversation;
 mod cores;
 mod crew;
+mod forker;
 pub mod link;
 pub mod lock;
+mod memcpy;
 mod peer;
 mod python;
 mod ratio;
 mod run;
+mod sizes;
 mod sys;
 mod words;
 
 pub use crate::{
-    conversation::{stream, there_and_back, wake_and_be_woken},
+    conversation::{Group, ping_pong, stream, there_and_back, wake_and_be_woken},
     cores::{Cores, pin_to, unpin},
     crew::Crew,
+    forker::{Forker, use_much_memory},
     link::Link,
     lock::Lock,
+    memcpy::memcpy,
     peer::{Peer, Rounds},
     python::Python,
     ratio::Ratio,
     run::run,
-    sys::fork_and_wait,
+    sizes::{few_sizes, sizes},
+    sys::{fork_and_wait, system_call},
     words::Words,
 };

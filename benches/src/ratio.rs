@@ -2,7 +2,7 @@ use std::{env, fs, path::PathBuf, time::SystemTime};
 
 use serde_json::Value;
 
-/// What one figure is compared with: names of two functions of a group, as criterion knows them.
+/// What one figure is compared with: names of two functions of a group as criterion knows them, with their values: `pipe/4096`.
 #[derive(Clone, Copy, Debug)]
 pub struct Ratio {
     group: &'static str,
@@ -16,14 +16,14 @@ impl Ratio {
         Self { group, ours, other }
     }
 
-    /// `group: ours/other = 1.03x (10.3 ns / 10.0 ns)`, from the medians that criterion has estimated since `start`.
+    /// `group: ours / other = 1.03x (10.3 ns / 10.0 ns)`, from the medians that criterion has estimated since `start`.
     ///
     /// `None` where one of them was not measured: it was filtered out, or skipped, or this was only a test.
     pub(crate) fn line(&self, start: SystemTime) -> Option<String> {
         let Self { group, ours, other } = self;
         let (mine, theirs) = (median(group, ours, start)?, median(group, other, start)?);
         let ratio = mine / theirs;
-        Some(format!("{group}: {ours}/{other} = {ratio:.2}x ({} / {})", time(mine), time(theirs)))
+        Some(format!("{group}: {ours} / {other} = {ratio:.2}x ({} / {})", time(mine), time(theirs)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Byte streams of the kernel.
+//! Byte streams of the standard library.
 
 use std::{
     io::{PipeReader, PipeWriter, Read, Write, pipe},
@@ -12,10 +12,10 @@ use super::Link;
 
 /// `pipe(2)`, as it comes: 64 KiB.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct PipeLink(Fd<PipeReader>, Fd<PipeWriter>);
+pub struct StdPipeLink(Fd<PipeReader>, Fd<PipeWriter>);
 
-impl Link for PipeLink {
-    const NAME: &'static str = "pipe";
+impl Link for StdPipeLink {
+    const NAME: &'static str = "std-pipe";
 
     fn open(_len: usize) -> Self {
         let (reader, writer) = pipe().expect("a pipe");
@@ -33,10 +33,10 @@ impl Link for PipeLink {
 
 /// A Unix stream socket.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct SocketLink(Fd<UnixStream>, Fd<UnixStream>);
+pub struct StdStreamLink(Fd<UnixStream>, Fd<UnixStream>);
 
-impl Link for SocketLink {
-    const NAME: &'static str = "unix-stream";
+impl Link for StdStreamLink {
+    const NAME: &'static str = "std-unix-stream";
 
     fn open(_len: usize) -> Self {
         let (reader, writer) = UnixStream::pair().expect("a pair of sockets");

@@ -19,13 +19,14 @@ pub struct LineLink {
 
 impl Link for LineLink {
     const NAME: &'static str = "cache-line";
+    const LONGEST: usize = 8;
 
     fn open(_len: usize) -> Self {
         Self { words: Words::create(), seen: 0 }
     }
 
     fn send(&mut self, message: &[u8]) {
-        self.words.u64(0).store(number(message), Release);
+        self.words.u64(0).store(number::read(message), Release);
     }
 
     fn recv(&mut self, message: &mut Vec<u8>) {
@@ -36,7 +37,7 @@ impl Link for LineLink {
             now = word.load(Acquire);
         }
         self.seen = now;
-        message.copy_from_slice(&now.to_ne_bytes());
+        number::write(message, now);
     }
 }
 
@@ -49,13 +50,14 @@ pub struct FutexLink {
 
 impl Link for FutexLink {
     const NAME: &'static str = "futex";
+    const LONGEST: usize = 8;
 
     fn open(_len: usize) -> Self {
         Self { words: Words::create(), seen: 0 }
     }
 
     fn send(&mut self, message: &[u8]) {
-        self.words.u64(0).store(number(message), Relaxed);
+        self.words.u64(0).store(number::read(message), Relaxed);
         self.words.u32(0).fetch_add(1, Release);
         sys::futex_wake(self.words.u32(0), 1);
     }
@@ -66,6 +68,6 @@ impl Link for FutexLink {
             sys::futex_wait(word, self.seen);
         }
         self.seen = self.seen.wrapping_add(1);
-        message.copy_from_slice(&self.words.u64(0).load(Relaxed).to_ne_bytes());
+        number::write(message, self.words.u64(0).load(Relaxed));
     }
 }

@@ -1,25 +1,29 @@
 //! Ways to send a message to another process.
 
 mod bytes;
+mod kernel;
 mod limits;
-mod number;
-mod primitives;
+pub mod number;
 mod queue;
 mod ring;
+mod shared;
+mod socket;
+mod tell;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
-    bytes::{PipeLink, SocketLink},
+    bytes::{StdPipeLink, StdStreamLink},
+    kernel::{FifoLink, PipeLink, PosixQueueLink, SignalLink, SysvQueueLink, unique},
     limits::{FutexLink, LineLink},
-    number::number,
-    primitives::{
-        ConnectionLink, DatagramLink, EventFdLink, FifoLink, MappedFileLink, PosixQueueLink,
-        PosixSemaphoreLink, SeqpacketLink, SignalLink, StreamLink, SysvQueueLink,
-        SysvSemaphoreLink, TcpLink, UnnamedLink,
-    },
-    queue::{BytesLink, NumberLink},
+    queue::{BytesLink, ConnectionLink, NumberLink},
     ring::{BatchLink, RingLink},
+    shared::{File, MappedFile, Memory, SharedLink},
+    socket::{
+        DatagramLink, NamedDatagramLink, NamedSeqpacketLink, NamedStreamLink, SeqpacketLink,
+        StreamLink, TcpLink, UdpLink,
+    },
+    tell::{EventFd, Futex, NamedSemaphore, PosixSemaphore, Spin, SysvSemaphore, Tell},
 };
 
 /// One direction, in messages of one length. It travels to the peer, and each process uses one end of it.
@@ -27,7 +31,10 @@ pub trait Link: Serialize + DeserializeOwned + 'static {
     /// What criterion calls it.
     const NAME: &'static str;
 
-    /// A link for messages of `len` bytes.
+    /// The longest message that it carries, in bytes.
+    const LONGEST: usize = usize::MAX;
+
+    /// A link for messages of `len` bytes, eight at least.
     fn open(len: usize) -> Self;
 
     /// Sends one message, waiting while there is no room.

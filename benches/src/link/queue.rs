@@ -1,6 +1,6 @@
-//! `mp_core::Queue`, which carries typed items.
+//! `mp_core::Queue` and `mp_core::Connection`.
 
-use mp_core::Queue;
+use mp_core::{Connection, Queue, RecvOnly, SendOnly};
 use serde::{Deserialize, Serialize};
 
 use super::{Link, number};
@@ -12,19 +12,19 @@ const ITEMS: usize = 1024;
 pub struct NumberLink(Queue<u64>);
 
 impl Link for NumberLink {
-    const NAME: &'static str = "queue";
+    const NAME: &'static str = "Queue-u64";
+    const LONGEST: usize = 8;
 
     fn open(_len: usize) -> Self {
         Self(Queue::bounded(ITEMS).expect("a queue"))
     }
 
     fn send(&mut self, message: &[u8]) {
-        self.0.put(number(message)).expect("an open queue");
+        self.0.put(number::read(message)).expect("an open queue");
     }
 
     fn recv(&mut self, message: &mut Vec<u8>) {
-        let number = self.0.get().expect("an open queue");
-        message.copy_from_slice(&number.to_ne_bytes());
+        number::write(message, self.0.get().expect("an open queue"));
     }
 }
 
@@ -33,7 +33,7 @@ impl Link for NumberLink {
 pub struct BytesLink(Queue<Vec<u8>>);
 
 impl Link for BytesLink {
-    const NAME: &'static str = "queue";
+    const NAME: &'static str = "Queue";
 
     fn open(_len: usize) -> Self {
         Self(Queue::bounded(ITEMS).expect("a queue"))
@@ -45,5 +45,26 @@ impl Link for BytesLink {
 
     fn recv(&mut self, message: &mut Vec<u8>) {
         *message = self.0.get().expect("an open queue");
+    }
+}
+
+/// `mp_core::one_way_pipe`. Each message is a new vector to the receiver, which is part of the cost.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ConnectionLink(Connection<RecvOnly>, Connection<SendOnly>);
+
+impl Link for ConnectionLink {
+    const NAME: &'static str = "Connection";
+
+    fn open(_len: usize) -> Self {
+        let (reader, writer) = mp_core::one_way_pipe().expect("a connection");
+        Self(reader, writer)
+    }
+
+    fn send(&mut self, message: &[u8]) {
+        self.1.send_bytes(message).expect("a connection that is read");
+    }
+
+    fn recv(&mut self, message: &mut Vec<u8>) {
+        *message = self.0.recv_bytes().expect("a connection that is written");
     }
 }

@@ -1,6 +1,6 @@
 //! `mp_channel::Ring`, which carries bytes.
 
-use std::iter;
+use std::{hint::black_box, iter};
 
 use mp_channel::{Batch, Ring};
 use serde::{Deserialize, Serialize};
@@ -61,13 +61,16 @@ impl Link for BatchLink {
         self.ring.push_many(iter::repeat_n(message, count)).expect("an open ring");
     }
 
-    fn recv_all(&mut self, _message: &mut Vec<u8>, count: u64) {
+    fn recv_all(&mut self, message: &mut Vec<u8>, count: u64) {
         let mut left = usize::try_from(count).unwrap_or(usize::MAX);
         while left > 0 {
             left -= self.ring.pop_many(left.min(1024), &mut self.batch).expect("an open ring");
             self.batch.iter().for_each(|record| {
-                std::hint::black_box(record);
+                black_box(record);
             });
+        }
+        if let Some(last) = self.batch.iter().last() {
+            message.copy_from_slice(last);
         }
     }
 }

@@ -3,12 +3,11 @@
 use std::{cell::LazyCell, env, fs, hint::black_box, path::Path, process::Command};
 
 use criterion::{Criterion, SamplingMode};
-use mp_benches::{Ratio, fork_and_wait, run};
+use mp_benches::{Forker, Ratio, fork_and_wait, run, use_much_memory};
 use mp_core::{Process, StartMethod};
-use nix::sys::prctl::set_thp_disable;
 
-const SMALL: &str = "spawn";
-const LARGE: &str = "spawn-from-1-GiB";
+const SMALL: &str = "start";
+const LARGE: &str = "start-from-1-GiB";
 
 /// Skips the large parent.
 const NO_LARGE: &str = "MP_BENCH_NO_LARGE";
@@ -23,18 +22,19 @@ fn main() {
     run(
         &[small, large],
         &[
-            Ratio::new(SMALL, "forkserver", "fork"),
-            Ratio::new(SMALL, "forkserver", "command"),
-            Ratio::new(SMALL, "spawn", "command"),
-            Ratio::new(SMALL, "spawn", "command-of-this"),
-            Ratio::new(LARGE, "forkserver", "fork"),
-            Ratio::new(LARGE, "forkserver", "command"),
+            Ratio::new(SMALL, "forkserver", "bare-fork"),
+            Ratio::new(SMALL, "fork", "bare-fork"),
+            Ratio::new(SMALL, "forkserver", "Command-true"),
+            Ratio::new(SMALL, "spawn", "Command-true"),
+            Ratio::new(SMALL, "spawn", "Command-of-this"),
+            Ratio::new(LARGE, "forkserver", "bare-fork"),
+            Ratio::new(LARGE, "forkserver", "Command-true"),
         ],
     );
 }
 
 fn small(criterion: &mut Criterion) {
-    all(criterion, SMALL, || ());
+    all(criterion, SMALL, 0);
 }
 
 fn large(criterion: &mut Criterion) {
@@ -43,34 +43,32 @@ fn large(criterion: &mut Criterion) {
         println!("{LARGE} is skipped: {reason}");
         return;
     }
-    let heap = LazyCell::new(|| {
-        // Pages of 4 KiB, as a heap that grew in small steps has them: a fork copies the entry of each.
-        set_thp_disable(true).expect("a process may do without huge pages");
-        black_box(vec![1_u8; 1 << 30])
-    });
-    all(criterion, LARGE, || {
-        LazyCell::force(&heap);
-    });
+    all(criterion, LARGE, 1 << 30);
 }
 
 fn too_little_memory() -> Option<String> {
     let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = info.lines().find(|line| line.starts_with("MemAvailable:"))?;
     let available = line.split_whitespace().nth(1)?.parse::<u64>().ok()?;
-    (available < 2 << 20).then(|| format!("only {available} KiB of memory are available"))
+    (available < 3 << 20).then(|| format!("only {available} KiB of memory are available"))
 }
 
-/// `prepare` makes the parent what it is to be.
-fn all(criterion: &mut Criterion, name: &str, prepare: impl Fn()) {
+/// From a parent that uses so many bytes of memory.
+fn all(criterion: &mut Criterion, name: &str, memory: usize) {
     let mut group = criterion.benchmark_group(name);
     group.sampling_mode(SamplingMode::Flat);
-    group.bench_function("fork", |bencher| {
-        prepare();
+    // A process of one thread, which criterion's is not.
+    let forker = LazyCell::new(|| Forker::start(memory));
+    group.bench_function("fork", |bencher| bencher.iter_custom(|count| forker.measure(count)));
+    drop(forker);
+    let heap = LazyCell::new(|| use_much_memory(memory));
+    group.bench_function("bare-fork", |bencher| {
+        black_box(&*heap);
         bencher.iter(fork_and_wait);
     });
     for (name, method) in [("forkserver", StartMethod::Forkserver), ("spawn", StartMethod::Spawn)] {
         group.bench_function(name, |bencher| {
-            prepare();
+            black_box(&*heap);
             bencher.iter(|| {
                 let child = Process::builder().start_method(method).spawn(|()| (), ());
                 child.expect("another process").join().expect("a child that returns");
@@ -78,9 +76,10 @@ fn all(criterion: &mut Criterion, name: &str, prepare: impl Fn()) {
         });
     }
     let this = env::current_exe().expect("this executable has a path");
-    for (name, program) in [("command", Path::new("/bin/true")), ("command-of-this", &this)] {
+    let programs = [("Command-true", Path::new("/bin/true")), ("Command-of-this", &this)];
+    for (name, program) in programs {
         group.bench_function(name, |bencher| {
-            prepare();
+            black_box(&*heap);
             bencher.iter(|| {
                 let status = Command::new(program).arg(NOTHING).status().expect("another process");
                 assert!(status.success(), "a program that does nothing succeeds");
