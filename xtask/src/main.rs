@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+mod compare;
 mod deny_syscalls;
 mod list;
 mod storm;
@@ -27,6 +28,8 @@ enum Task {
     Packages,
     /// Print the path of every example, as `cargo build --examples` makes it
     Examples,
+    /// Measure all primitives and what they are compared with, and write docs/latency.md with its charts
+    Compare(compare::Arguments),
     /// Kill producers and consumers of a ring, and account for every record
     Storm(storm::Arguments),
     /// Run a command whose system calls are denied, as a container's seccomp profile denies them
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Packages => list::run(list::packages),
         Task::Examples => list::run(list::examples),
+        Task::Compare(arguments) => compare::run(&arguments),
         Task::Storm(arguments) => storm::run(&arguments),
         Task::DenySyscalls(arguments) => {
             // On success the command has replaced this process.

@@ -1,0 +1,120 @@
+//! What the machine itself takes for the same, which nothing can beat.
+
+use super::{
+    figure::{Figure, Figures},
+    subject,
+};
+
+/// What a figure is compared with, and how many nanoseconds that takes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Limit {
+    pub(crate) name: String,
+    pub(crate) nanos: f64,
+}
+
+/// By the beginning of a group's name: how often each of these has to be done. The longest counts, so that a large message is
+/// compared with its copies and a small one with its way. Without a group of its own it is of the figure's group.
+#[rustfmt::skip]
+const BY_GROUP: &[(&str, &[(&str, u32)])] = &[
+    ("round-trip-spinning", &[("limits/cache-line", 1), ("limits/memcpy", 2)]),
+    ("round-trip-awake", &[("limits/cache-line", 1), ("limits/memcpy", 2)]),
+    ("round-trip-asleep", &[("limits/futex", 1), ("limits/memcpy", 2)]),
+    ("round-trip-same-core", &[("limits/futex-same-core", 1), ("limits/memcpy", 2)]),
+    ("one-way", &[("limits/memcpy", 1)]),
+    ("many", &[("limits/cache-line", 1)]),
+    ("start", &[("bare-fork", 1)]),
+    ("lock-contended", &[("limits/cache-line", 1)]),
+    ("lock", &[("lock-uncontended/fetch_add", 1)]),
+    ("pool-life", &[("limits/fork", 2)]),
+    ("pool", &[("limits/cache-line", 1)]),
+];
+
+/// What each message through the kernel costs besides: a call on either side, at the same time.
+const KERNEL: (&str, u32) = ("limits/syscall", 1);
+
+/// The limit of a figure, if one was measured that belongs to it.
+pub(crate) fn of(figure: &Figure, figures: &Figures) -> Option<Limit> {
+    let group = &figure.id.group;
+    let (_, needed) = BY_GROUP.iter().find(|(start, _)| group.starts_with(start))?;
+    let is_of_kernel = group == "one-way" && subject::of(&figure.id.function).is_of_kernel();
+    let limits =
+        needed.iter().chain(is_of_kernel.then_some(&KERNEL)).filter_map(|&(path, count)| {
+            let (group, name) = path.split_once('/').unwrap_or((group, path));
+            // Copies go by size, the others do not.
+            let of_size =
+                figure.bytes().and_then(|bytes| figures.get(group, name, &bytes.to_string()));
+            let nanos = of_size.or_else(|| figures.get(group, name, ""))?.nanos * f64::from(count);
+            Some(Limit { name: times(name, count), nanos })
+        });
+    limits.max_by(|one, other| one.nanos.total_cmp(&other.nanos))
+}
+
+fn times(name: &str, count: u32) -> String {
+    if count == 1 { name.to_owned() } else { format!("{count} {name}") }
+}
+
+/// The table above, for readers.
+pub(crate) fn explained() -> String {
+    let limit = |&(path, count): &(&str, u32)| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        format!("`{}`", times(name, count))
+    };
+    let line = |(group, limits): &(&str, &[(&str, u32)])| {
+        let limits: Vec<_> = limits.iter().map(limit).collect();
+        format!("`{group}`: {}", limits.join(" or "))
+    };
+    let groups: Vec<_> = BY_GROUP.iter().map(line).collect();
+    format!(
+        "* **Which limit belongs to what**, the longer where there are two: {}; `one-way` through the kernel also {}.",
+        groups.join("; "),
+        limit(&KERNEL)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::figure::{Work, tests::figures},
+        *,
+    };
+
+    #[test]
+    fn each_figure_has_the_limit_of_its_question() {
+        let small = Work::Bytes(8);
+        let large = Work::Bytes(1 << 20);
+        let figures = figures(&[
+            ("limits", "cache-line", "", Work::Once, 100.0),
+            ("limits", "futex", "", Work::Once, 50_000.0),
+            ("limits", "syscall", "", Work::Once, 40.0),
+            ("limits", "memcpy", "8", small, 1.0),
+            ("limits", "memcpy", "1048576", large, 20_000.0),
+            ("round-trip-awake", "ring", "8", small, 150.0),
+            ("round-trip-awake", "ring", "1048576", large, 80_000.0),
+            ("round-trip-asleep", "pipe", "8", small, 60_000.0),
+            ("one-way", "ring", "8", small, 10.0),
+            ("one-way", "pipe", "8", small, 200.0),
+            ("one-way", "pipe", "1048576", large, 60_000.0),
+            ("start", "forkserver", "", Work::Once, 1.0),
+            ("start-from-1-GiB", "forkserver", "", Work::Once, 300.0),
+            ("start-from-1-GiB", "bare-fork", "", Work::Once, 9000.0),
+            ("lock-uncontended", "fetch_add", "", Work::Once, 5.0),
+            ("lock-monitors", "event", "", Work::Once, 50.0),
+            ("something-else", "ring", "", Work::Once, 1.0),
+        ]);
+        let limit = |group, function, value| {
+            let limit = of(figures.get(group, function, value).unwrap(), &figures)?;
+            Some((limit.name, limit.nanos))
+        };
+        let name = |name: &str, nanos| Some((name.to_owned(), nanos));
+        assert_eq!(limit("round-trip-awake", "ring", "8"), name("cache-line", 100.0));
+        assert_eq!(limit("round-trip-awake", "ring", "1048576"), name("2 memcpy", 40_000.0));
+        assert_eq!(limit("round-trip-asleep", "pipe", "8"), name("futex", 50_000.0));
+        assert_eq!(limit("one-way", "ring", "8"), name("memcpy", 1.0));
+        assert_eq!(limit("one-way", "pipe", "8"), name("syscall", 40.0));
+        assert_eq!(limit("one-way", "pipe", "1048576"), name("memcpy", 20_000.0));
+        assert_eq!(limit("start", "forkserver", ""), None, "a fork was not measured");
+        assert_eq!(limit("start-from-1-GiB", "forkserver", ""), name("bare-fork", 9000.0));
+        assert_eq!(limit("lock-monitors", "event", ""), name("fetch_add", 5.0));
+        assert_eq!(limit("something-else", "ring", ""), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! Who answers: what the names of functions stand for, and what is alike.
+
+/// What carries the message, or does the work. In charts a kind is a colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// Ours, in shared memory.
+    Memory,
+    Pipe,
+    Socket,
+    /// Message queues of the kernel.
+    Queue,
+    /// A number or less: semaphores, signals, event counters.
+    Event,
+    /// Another crate, or another language.
+    Contender,
+    /// What all others are compared with.
+    Limit,
+    Other,
+}
+
+impl Kind {
+    /// Whether each message is a system call on either side.
+    pub(crate) const fn is_of_kernel(self) -> bool {
+        matches!(self, Self::Pipe | Self::Socket | Self::Queue | Self::Event)
+    }
+}
+
+/// In the order of the report.
+#[rustfmt::skip]
+const SUBJECTS: &[(&str, Kind, &str)] = &[
+    ("Queue", Kind::Memory, "`mp_core::Queue` of byte vectors: any number of processes at each end"),
+    ("Queue-u64", Kind::Memory, "`mp_core::Queue` of integers"),
+    ("ring", Kind::Memory, "`mp_channel::Ring`, the bytes below a `Queue`"),
+    ("ring-batch", Kind::Memory, "`mp_channel::Ring`, many records under one lock"),
+    ("shm-spin", Kind::Memory, "a place in `mp_shm` memory that the receiver looks at all the time"),
+    ("shm-futex", Kind::Memory, "a place in `mp_shm` memory, and a futex to sleep at"),
+    ("mapped-file", Kind::Memory, "a place in an `mp_mmap` file that the receiver looks at all the time"),
+    ("pipe", Kind::Pipe, "`mp_pipe`, unnamed"),
+    ("fifo", Kind::Pipe, "`mp_pipe`, by a path"),
+    ("unix-stream", Kind::Socket, "`mp_socket`, a Unix socket without boundaries"),
+    ("unix-stream-named", Kind::Socket, "the same, bound to a path"),
+    ("unix-seqpacket", Kind::Socket, "`mp_socket`, a Unix socket of messages"),
+    ("unix-seqpacket-named", Kind::Socket, "the same, bound to a path"),
+    ("unix-dgram", Kind::Socket, "`mp_socket`, a Unix socket of datagrams"),
+    ("unix-dgram-named", Kind::Socket, "the same, bound to a path"),
+    ("tcp", Kind::Socket, "`mp_socket`, over the loopback"),
+    ("udp", Kind::Socket, "`mp_socket`, over the loopback"),
+    ("Connection", Kind::Socket, "`mp_core::pipe`: typed messages over a Unix socket"),
+    ("posix-mq", Kind::Queue, "`mp_mqueue`, POSIX"),
+    ("sysv-msg", Kind::Queue, "`mp_mqueue`, System V"),
+    ("signal", Kind::Event, "`mp_signal`, a real-time signal with its integer"),
+    ("eventfd", Kind::Event, "a counter to poll, and the message in shared memory"),
+    ("posix-sem", Kind::Event, "`mp_sem`, POSIX, in the shared memory of the message"),
+    ("posix-sem-named", Kind::Event, "`mp_sem`, POSIX, by a name; the message in shared memory"),
+    ("sysv-sem", Kind::Event, "`mp_sem`, System V; the message in shared memory"),
+    ("std-pipe", Kind::Contender, "`std::io::pipe`"),
+    ("std-unix-stream", Kind::Contender, "`std::os::unix::net::UnixStream`"),
+    ("std-unix-dgram", Kind::Contender, "`std::os::unix::net::UnixDatagram`"),
+    ("std-tcp", Kind::Contender, "`std::net::TcpStream`"),
+    ("std-udp", Kind::Contender, "`std::net::UdpSocket`"),
+    ("std-mpsc", Kind::Contender, "`std::sync::mpsc`, between threads of one process"),
+    ("ipc-channel", Kind::Contender, "the crate, `IpcBytesSender`: a Unix socket"),
+    ("ipc-channel-shm", Kind::Contender, "the crate, `IpcSharedMemory`: a descriptor for each message"),
+    ("iceoryx2", Kind::Contender, "the crate, publish and subscribe in shared memory, looking all the time"),
+    ("iceoryx2-event", Kind::Contender, "the crate, with its events to sleep at"),
+    ("interprocess", Kind::Contender, "the crate, its local sockets"),
+    ("shared_memory", Kind::Contender, "the crate, a place that the receiver looks at all the time"),
+    ("crossbeam-channel", Kind::Contender, "the crate, between threads of one process"),
+    ("rtrb", Kind::Contender, "the crate, between threads of one process"),
+    ("procspawn", Kind::Contender, "the crate, which starts the program anew"),
+    ("parking_lot", Kind::Contender, "the crate, between threads"),
+    ("python", Kind::Contender, "Python's `multiprocessing`"),
+    ("fork", Kind::Memory, "`mp_core::Process::fork`, of a closure"),
+    ("bare-fork", Kind::Limit, "`fork` and `waitpid`, nothing else"),
+    ("forkserver", Kind::Memory, "`mp_core::Process`, its default start method"),
+    ("spawn", Kind::Memory, "`mp_core::Process`, the program started anew"),
+    ("Command-true", Kind::Contender, "`std::process::Command` of `/bin/true`"),
+    ("Command-of-this", Kind::Contender, "`std::process::Command` of the bench itself"),
+    ("leaf", Kind::Memory, "`mp_sync::LeafLock`, released by the kernel when its holder dies"),
+    ("mutex", Kind::Memory, "`mp_sync::Mutex`"),
+    ("core-lock", Kind::Memory, "`mp_core::Lock`"),
+    ("core-value", Kind::Memory, "`mp_core::Value`, an update"),
+    ("plain", Kind::Other, "the leaf lock's word and steps, without telling the kernel"),
+    ("pthread", Kind::Contender, "a process-shared `pthread_mutex_t`"),
+    ("pthread-robust", Kind::Contender, "a robust process-shared `pthread_mutex_t`"),
+    ("sem_t", Kind::Contender, "a `sem_t` of one permit"),
+    ("std", Kind::Contender, "`std::sync::Mutex`, between threads"),
+    ("fetch_add", Kind::Limit, "one atomic addition"),
+    ("semaphore", Kind::Memory, "`mp_sync::Semaphore`"),
+    ("rwlock-read", Kind::Memory, "`mp_sync::RwLock`, shared"),
+    ("rwlock-write", Kind::Memory, "`mp_sync::RwLock`, exclusive"),
+    ("reentrant", Kind::Memory, "`mp_sync::ReentrantLock`"),
+    ("event", Kind::Memory, "`mp_sync::Event`: set, wait, clear"),
+    ("Pool", Kind::Memory, "`mp_core::Pool`; the number is that of its workers"),
+    ("cache-line", Kind::Limit, "a line that two cores write in turn: there and back, nothing else"),
+    ("futex", Kind::Limit, "the kernel's cheapest wake-up, there and back between two cores"),
+    ("futex-same-core", Kind::Limit, "the same on one core"),
+    ("syscall", Kind::Limit, "a system call that does nothing"),
+    ("memcpy", Kind::Limit, "one copy between warm buffers of one process"),
+];
+
+fn find(function: &str) -> Option<&'static (&'static str, Kind, &'static str)> {
+    SUBJECTS.iter().find(|(known, ..)| *known == function)
+}
+
+pub(crate) fn of(function: &str) -> Kind {
+    find(function).map_or(Kind::Other, |&(_, kind, _)| kind)
+}
+
+/// Name and explanation of those that are known among `functions`, in the order of the report.
+pub(crate) fn explained<'a>(
+    functions: impl Iterator<Item = &'a str>,
+) -> Vec<(&'static str, &'static str)> {
+    let known: Vec<_> = functions.filter_map(find).map(|&(name, ..)| name).collect();
+    let used = SUBJECTS.iter().filter(|(name, ..)| known.contains(name));
+    used.map(|&(name, _, words)| (name, words)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_are_used_are_explained() {
+        assert_eq!(of("python"), Kind::Contender);
+        assert_eq!(of("nobody"), Kind::Other);
+        let explained = explained(["nobody", "pipe", "ring", "pipe"].into_iter());
+        assert_eq!(explained.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["ring", "pipe"]);
+    }
+
+    #[test]
+    fn nobody_is_there_twice() {
+        let mut names: Vec<_> = SUBJECTS.iter().map(|(name, ..)| name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SUBJECTS.len());
+    }
+}
