@@ -13,24 +13,25 @@ pub(crate) struct Limit {
 }
 
 /// By the beginning of a group's name: how often each of these has to be done. The longest counts, so that a large message is
-/// compared with its copies and a small one with its way. Without a group of its own it is of the figure's group.
+/// compared with its copies and a small one with its way. It is what the figure's own group
+/// calls so, or else the group `limits`, unless another one is named.
 #[rustfmt::skip]
 const BY_GROUP: &[(&str, &[(&str, u32)])] = &[
-    ("round-trip-spinning", &[("limits/cache-line", 1), ("limits/memcpy", 2)]),
-    ("round-trip-awake", &[("limits/cache-line", 1), ("limits/memcpy", 2)]),
-    ("round-trip-asleep", &[("limits/futex", 1), ("limits/memcpy", 2)]),
-    ("round-trip-same-core", &[("limits/futex-same-core", 1), ("limits/memcpy", 2)]),
-    ("one-way", &[("limits/memcpy", 1)]),
-    ("many", &[("limits/cache-line", 1)]),
+    ("round-trip-spinning", &[("cache-line", 1), ("memcpy", 2)]),
+    ("round-trip-awake", &[("cache-line", 1), ("memcpy", 2)]),
+    ("round-trip-asleep", &[("futex", 1), ("memcpy", 2)]),
+    ("round-trip-same-core", &[("futex-same-core", 1), ("memcpy", 2)]),
+    ("one-way", &[("memcpy", 1)]),
+    ("many", &[("cache-line", 1)]),
     ("start", &[("bare-fork", 1)]),
-    ("lock-contended", &[("limits/cache-line", 1)]),
+    ("lock-contended", &[("cache-line", 1)]),
     ("lock", &[("lock-uncontended/fetch_add", 1)]),
-    ("pool-life", &[("limits/fork", 2)]),
-    ("pool", &[("limits/cache-line", 1)]),
+    ("pool-life", &[("fork", 2)]),
+    ("pool", &[("cache-line", 1)]),
 ];
 
 /// What each message through the kernel costs besides: a call on either side, at the same time.
-const KERNEL: (&str, u32) = ("limits/syscall", 1);
+const KERNEL: (&str, u32) = ("syscall", 1);
 
 /// The limit of a figure, if one was measured that belongs to it.
 pub(crate) fn of(figure: &Figure, figures: &Figures) -> Option<Limit> {
@@ -47,6 +48,12 @@ pub(crate) fn of(figure: &Figure, figures: &Figures) -> Option<Limit> {
             Some(Limit { name: times(name, count), nanos })
         });
     limits.max_by(|one, other| one.nanos.total_cmp(&other.nanos))
+}
+
+/// Copies go by size, the others do not.
+fn find<'a>(figures: &'a Figures, group: &str, name: &str, bytes: Option<u64>) -> Option<&'a Figure> {
+    let of_size = bytes.and_then(|bytes| figures.get(group, name, &bytes.to_string()));
+    of_size.or_else(|| figures.get(group, name, ""))
 }
 
 fn times(name: &str, count: u32) -> String {

@@ -18,7 +18,7 @@ use super::suite::Unit;
 pub(crate) struct Method {
     pub(crate) full: bool,
     pub(crate) rounds: usize,
-    /// Whether the programs go before all others, by `chrt -f 1`.
+    /// Whether the programs go before all others, by `chrt`.
     pub(crate) priority: bool,
 }
 
@@ -39,9 +39,13 @@ impl Method {
     }
 }
 
+/// What `chrt` is told: before all ordinary processes, in turn with others of this kind. First in, first out would let two that look
+/// all the time keep a third for ever from the core that it is bound to.
+pub(crate) const PRIORITY: [&str; 2] = ["-r", "1"];
+
 /// Whether this process may give its children a priority before all ordinary ones.
 pub(crate) fn may_have_priority() -> bool {
-    let status = Command::new("chrt").args(["-f", "1", "true"]).stderr(Stdio::null()).status();
+    let status = Command::new("chrt").args([&PRIORITY[..], &["true"]].concat()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 
@@ -91,7 +95,7 @@ fn run_one(home: &Path, round: usize, unit: &Unit, method: &Method) -> io::Resul
         false => Command::new(&unit.program),
     };
     if method.priority {
-        command.args(["-f", "1"]).arg(&unit.program);
+        command.args(PRIORITY).arg(&unit.program);
     }
     // Pictures take longer than measurements, so there are those of the last round only.
     let pictures = if round == method.rounds { &[][..] } else { &["--noplot"][..] };

@@ -106,7 +106,7 @@ impl Report<'_> {
         rows.push(vec![cell("command"), format!("`{command}`")]);
         rows.push(vec![cell("rounds"), rounds.to_string()]);
         let priority =
-            if *priority { "`chrt -f 1`: before all ordinary processes" } else { "ordinary" };
+            if *priority { "`chrt -r 1`: before all ordinary processes" } else { "ordinary" };
         rows.push(vec![cell("priority"), cell(priority)]);
         let load = [load.0, load.1].map(|load| load.map_or(cell(NOTHING), |load| load.to_string()));
         rows.push(vec![cell("load before and after"), load.join(", ")]);
