@@ -40,18 +40,23 @@ pub(crate) fn of(figure: &Figure, figures: &Figures) -> Option<Limit> {
     let is_of_kernel = group == "one-way" && subject::of(&figure.id.function).is_of_kernel();
     let limits =
         needed.iter().chain(is_of_kernel.then_some(&KERNEL)).filter_map(|&(path, count)| {
-            let (group, name) = path.split_once('/').unwrap_or((group, path));
-            // Copies go by size, the others do not.
-            let of_size =
-                figure.bytes().and_then(|bytes| figures.get(group, name, &bytes.to_string()));
-            let nanos = of_size.or_else(|| figures.get(group, name, ""))?.nanos * f64::from(count);
-            Some(Limit { name: times(name, count), nanos })
+            let (groups, name) = match path.split_once('/') {
+                Some((group, name)) => ([group, group], name),
+                None => ([group.as_str(), "limits"], path),
+            };
+            let found = groups.iter().find_map(|group| find(figures, group, name, figure.bytes()));
+            Some(Limit { name: times(name, count), nanos: found?.nanos * f64::from(count) })
         });
     limits.max_by(|one, other| one.nanos.total_cmp(&other.nanos))
 }
 
 /// Copies go by size, the others do not.
-fn find<'a>(figures: &'a Figures, group: &str, name: &str, bytes: Option<u64>) -> Option<&'a Figure> {
+fn find<'a>(
+    figures: &'a Figures,
+    group: &str,
+    name: &str,
+    bytes: Option<u64>,
+) -> Option<&'a Figure> {
     let of_size = bytes.and_then(|bytes| figures.get(group, name, &bytes.to_string()));
     of_size.or_else(|| figures.get(group, name, ""))
 }

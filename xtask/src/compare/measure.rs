@@ -45,7 +45,10 @@ pub(crate) const PRIORITY: [&str; 2] = ["-r", "1"];
 
 /// Whether this process may give its children a priority before all ordinary ones.
 pub(crate) fn may_have_priority() -> bool {
-    let status = Command::new("chrt").args([&PRIORITY[..], &["true"]].concat()).stderr(Stdio::null()).status();
+    let status = Command::new("chrt")
+        .args([&PRIORITY[..], &["true"]].concat())
+        .stderr(Stdio::null())
+        .status();
     status.is_ok_and(|status| status.success())
 }
 

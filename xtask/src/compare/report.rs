@@ -297,8 +297,8 @@ mod tests {
             " 8 B |                  64 B |",
             "| 150 ns<br>2 % · 1.50x | 160 ns<br>2 % · 1.60x |",
             "| `pipe` |  5.00 µs<br>2 % · 50x |",
-            "| `cache-line`  |  100 ns |    2 % |",
-            "| `memcpy` 64 B",
+            "| `cache-line`  |  100 ns |    2 % |     – |   – |",
+            "| `memcpy 64 B` | 4.00 ns |",
             "## `unheard-of`",
             "## One way\n\nNot measured in this run.\n",
         ] {
