@@ -23,11 +23,14 @@ use crate::{
     pace::Pace,
     position::Position,
     record::Record,
-    sys::Memory,
+    sys::{self, Memory},
 };
 
 /// How long a `try_` operation waits for a lock: who holds it for longer was stopped, or copies a huge record.
 const TRY_LOCK: Duration = Duration::from_millis(10);
+
+/// How far ahead of a record cache lines are asked for, in bytes: what passes while one comes from another core.
+const AHEAD: usize = 512;
 
 pub(crate) struct Inner {
     pub(crate) memory: Memory,
@@ -38,7 +41,7 @@ pub(crate) struct Inner {
     /// How consumers of this handle wait for records.
     pub(crate) pace: Pace,
     /// How producers of this handle wait for room.
-    pub(crate) patience: Patience,
+    pub(crate) room_pace: Pace,
 }
 
 impl Inner {
@@ -52,7 +55,7 @@ impl Inner {
             outside,
             parts,
             pace: Pace::new(),
-            patience: Patience::new(),
+            room_pace: Pace::new(),
         })
     }
 
@@ -180,6 +183,29 @@ impl Inner {
             self.mapping().copy_out_vec(BYTES, len - first, bytes)?;
         }
         Ok(())
+    }
+
+    /// Asks for a cache line that a producer at `units` will come to, unless consumers may be reading there.
+    ///
+    /// Consumers have had it. Without this each store to such a line waits for it, one after the other.
+    #[inline]
+    pub(crate) fn prepare(&self, units: u32, free: u32) {
+        if free as usize * Position::UNIT > 2 * AHEAD {
+            sys::will_write(self.ahead(units));
+        }
+    }
+
+    /// Asks for a cache line that a consumer at `units` will come to, unless producers may be writing there.
+    #[inline]
+    pub(crate) fn prefetch(&self, units: u32, used: u32) {
+        if used as usize * Position::UNIT > 2 * AHEAD {
+            sys::will_read(self.ahead(units));
+        }
+    }
+
+    #[inline]
+    fn ahead(&self, units: u32) -> *const u8 {
+        self.mapping().as_ptr().wrapping_add(BYTES + self.at(units, AHEAD))
     }
 
     #[inline]

@@ -1,4 +1,16 @@
 //! What lies where in a ring's segment, and what of it may be believed.
+//!
+//! **Cache lines.** One that both sides use goes from core to core, which takes longer than all else that a push or a pop does.
+//! In a stream these are:
+//!
+//! | line | goes to the other side |
+//! |---|---|
+//! | the records' own | twice in each lap, asked for ahead by either side ([`Inner::prepare`](crate::inner::Inner::prepare)) |
+//! | the tail's [`Shown`] | when a consumer looks, which it does seldom while several records come at a time ([`Pace`](crate::pace::Pace)) |
+//! | the head's [`Shown`] | when a producer has filled the ring as far as it knows: once a lap, or as seldom if the ring is full |
+//!
+//! [`Identity`] and both [`Bell`]s are read by everybody and written when somebody goes to sleep, is woken, or closes the
+//! ring, so all cores have them. What else there is of a [`Side`] moves only between producers, or between consumers.
 
 use std::{
     io,

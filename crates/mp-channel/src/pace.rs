@@ -1,8 +1,9 @@
-//! How often a consumer looks for the next record.
+//! How often one side looks where the other one is.
 //!
-//! Each look at an empty ring takes the tail's cache line away from the producer. In a conversation, where one record comes
-//! at a time, looking at once is best; in a stream it is best to wait until several records are there and take them with one
-//! look: 16 ns a record instead of 58. Which of the two it is shows in how many records a look finds.
+//! Each look takes a cache line away from the other side, for some tens of nanoseconds of either. In a conversation, where
+//! one record comes at a time, looking at once is best; in a stream it is best to wait until several records have come, or
+//! gone, and to learn that with one look: 16 ns a record instead of 58. Which of the two it is shows in how many a look
+//! finds. One that finds half a ring was too late: the other side may have stood still meanwhile.
 
 use std::{
     hint,
@@ -10,6 +11,8 @@ use std::{
 };
 
 use mp_sync::Patience;
+
+use crate::{layout::Shape, position::Position};
 
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -38,15 +41,16 @@ impl Pace {
         (0..self.lag.load(Relaxed)).for_each(|_| hint::spin_loop());
     }
 
-    /// Learns from a look that found `items` new records.
+    /// Learns from a look by which the other side of a ring of this shape had moved on by `found`.
     #[inline]
-    pub(crate) fn found(&self, items: u32) {
+    pub(crate) fn found(&self, found: Position, shape: Shape) {
         let lag = self.lag.load(Relaxed);
-        if items > 1 {
+        let is_half = found.items > shape.items / 2 || found.units > shape.units() / 2;
+        if found.items > 1 && !is_half {
             self.lag.store((lag * 2).clamp(LAG_TRIAL, LAG_MAX), Relaxed);
         } else if lag > 0 {
             self.lag.store(lag / 2, Relaxed);
-        } else {
+        } else if found.items == 1 {
             let looks = self.looks.load(Relaxed) + 1;
             let trial = looks >= LOOKS;
             self.looks.store(if trial { 0 } else { looks }, Relaxed);
@@ -54,13 +58,58 @@ impl Pace {
         }
     }
 
-    /// Looks until `there` sees something, for as long as that pays.
-    pub(crate) fn spin(&self, peer_cpu: u32, there: impl FnMut() -> Option<()>) -> bool {
-        let found = self.patience.spin(peer_cpu, self.lag.load(Relaxed).max(1), there).is_some();
+    /// Looks until `moved` sees something, at most every `pauses`, for as long as that pays.
+    pub(crate) fn spin(
+        &self,
+        peer_cpu: u32,
+        pauses: u32,
+        moved: impl FnMut() -> Option<()>,
+    ) -> bool {
+        let pauses = self.lag.load(Relaxed).max(pauses);
+        let found = self.patience.spin(peer_cpu, pauses, moved).is_some();
         if !found {
-            // It has been quiet: the next record is to be seen at once.
+            // It has been quiet: what comes next is to be seen at once.
             self.lag.store(0, Relaxed);
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape { items: 100, bytes: 4096 };
+
+    fn lag(pace: &Pace) -> u32 {
+        pace.lag.load(Relaxed)
+    }
+
+    fn found(items: u32, units: u32) -> Position {
+        Position { items, units }
+    }
+
+    #[test]
+    fn streams_are_looked_at_late_and_conversations_at_once() {
+        let pace = Pace::new();
+        (0..5).for_each(|_| pace.found(found(2, 4), SHAPE));
+        assert_eq!(lag(&pace), LAG_MAX);
+        (0..8).for_each(|_| pace.found(found(1, 2), SHAPE));
+        assert_eq!(lag(&pace), 0);
+        let trials = (0..10 * LOOKS).filter(|_| {
+            pace.found(found(1, 2), SHAPE);
+            lag(&pace) > 0
+        });
+        assert!((10..=50).contains(&trials.count()), "now and then");
+    }
+
+    #[test]
+    fn a_look_that_finds_half_a_ring_was_too_late() {
+        for half in [found(51, 102), found(2, 300)] {
+            let pace = Pace::new();
+            (0..5).for_each(|_| pace.found(found(2, 4), SHAPE));
+            (0..8).for_each(|_| pace.found(half, SHAPE));
+            assert_eq!(lag(&pace), 0);
+        }
     }
 }

@@ -44,6 +44,7 @@ impl Inner {
     ) -> Result<Option<u32>, PopError> {
         self.take(deadline, bytes, |bytes, head, used| {
             let record = self.record(head.units, used.units)?;
+            self.prefetch(head.units, used.units);
             let taken = self.copy_record(head.units, record, bytes, 0)?;
             Ok((taken, head.advance(1, record.units())))
         })
@@ -92,6 +93,7 @@ impl Inner {
                 let needed = bytes.len() + Record::WORD + len;
                 return Ok((Taken::Grow(needed.max((2 * bytes.capacity()).min(ENOUGH))), head));
             }
+            self.prefetch(next.units, used.units - next.since(head).units);
             bytes.extend_from_slice(&record.to_bits().to_ne_bytes());
             self.copy_out(next.units, Record::WORD, len, bytes)?;
             next = next.advance(1, record.units());
@@ -227,7 +229,7 @@ impl Inner {
         side.set_seen(tail);
         let used = tail.since(head);
         if used.items > 0 {
-            self.pace.found(used.items);
+            self.pace.found(used, self.shape);
         }
         if self.is_valid(used) { Ok(used) } else { Err(damaged("pop from")) }
     }
@@ -261,6 +263,6 @@ impl Inner {
     pub(crate) fn record_appears(&self) -> bool {
         let Header { head, tail, .. } = self.header();
         let there = || (tail.position() != head.position()).then_some(());
-        self.pace.spin(tail.cpu(), there)
+        self.pace.spin(tail.cpu(), 1, there)
     }
 }

@@ -45,6 +45,7 @@ impl Inner {
             if free.items == 0 || free.units < record.units() {
                 return Ok(tail);
             }
+            self.prepare(tail.units, free.units);
             self.write_inside(tail.units, record, parts)?;
             Ok(tail.advance(1, record.units()))
         })
@@ -100,6 +101,7 @@ impl Inner {
                     if !fits || bytes.len() > self.max_inside() {
                         break;
                     }
+                    self.prepare(tail.units, free.units);
                     self.write_inside(tail.units, record, &[bytes])?;
                     tail = tail.advance(1, record.units());
                     free = free.since(Position { items: 1, units: record.units() });
@@ -226,16 +228,22 @@ impl Inner {
         attempt: impl FnMut() -> Result<Option<T>, PushError>,
     ) -> Result<Option<T>, PushError> {
         let bell = self.header().not_full.bell();
-        wait(bell, deadline, &self.patience, attempt, || self.room_appears())
+        wait(bell, deadline, &self.room_pace.patience, attempt, || self.room_appears())
     }
 
     /// Looks for a consumer to make room, without the lock, for as long as that pays.
     #[cold]
     fn room_appears(&self) -> bool {
-        let head = &self.header().head;
-        let before = head.position();
+        let Header { head, tail, .. } = self.header();
+        // What the attempt found too little, so that nothing is missed that has moved since.
+        let before = tail.seen();
         let moved = || (head.position() != before).then_some(());
-        self.patience.spin(head.cpu(), PAUSES, moved).is_some()
+        if !self.room_pace.spin(head.cpu(), PAUSES, moved) {
+            return false;
+        }
+        self.room_pace.pause();
+        self.room_pace.found(head.position().since(before), self.shape);
+        true
     }
 
     #[inline]

@@ -3,11 +3,12 @@
 //! # Safety
 //!
 //! The one cast gives references to atomics only, which tolerate whatever other processes do to their memory. The one call
-//! writes into the spare capacity of a vector.
+//! writes into the spare capacity of a vector. The instructions that prefetch change nothing but what lies in the cache.
 
-#![allow(unsafe_code, reason = "atomics in mapped memory, and a system call")]
+#![allow(unsafe_code, reason = "atomics in mapped memory, a system call, and prefetching")]
 
 use std::{
+    arch::asm,
     io,
     os::fd::{AsFd, AsRawFd},
     ptr::NonNull,
@@ -75,5 +76,35 @@ pub(crate) fn read_at(
         }
         // SAFETY: the call has initialized so many bytes beyond the old length.
         unsafe { bytes.set_len(bytes.len() + read.unsigned_abs()) };
+    }
+}
+
+/// Asks for the cache line at `address`, to write to it soon. A hint: any address will do.
+#[inline]
+pub(crate) fn will_write(address: *const u8) {
+    // SAFETY: it changes no memory, register or flag, and faults at no address.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        asm!("prfm pstl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+}
+
+/// Asks for the cache line at `address`, to read it soon. A hint: any address will do.
+#[inline]
+pub(crate) fn will_read(address: *const u8) {
+    // SAFETY: as above.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        asm!("prefetcht0 [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        asm!("prfm pldl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
     }
 }
