@@ -83,11 +83,13 @@ fn parse(benchmark: &str, estimates: &str) -> serde_json::Result<Sample> {
         }
     };
     let items = if let Work::Items(items) = work { items as f64 } else { 1.0 };
-    let id = Id {
-        group: benchmark.group_id,
-        function: benchmark.function_id.unwrap_or_default(),
-        value: benchmark.value_str.unwrap_or_default(),
+    let value = benchmark.value_str.unwrap_or_default();
+    // Whoever names a parameter only means somebody who answers.
+    let (function, value) = match benchmark.function_id.filter(|function| !function.is_empty()) {
+        Some(function) => (function, value),
+        None => (value, String::new()),
     };
+    let id = Id { group: benchmark.group_id, function, value };
     Ok(Sample { id, work, nanos: estimates.median.point_estimate / items })
 }
 
@@ -139,6 +141,10 @@ mod tests {
         let sample = parse(benchmark, estimates).unwrap();
         assert_eq!((sample.work, sample.nanos), (Work::Items(1000), 5.0));
         assert!(parse(benchmark, "{}").is_err());
+        let benchmark =
+            r#"{"group_id":"limits","function_id":"","value_str":"futex","throughput":null}"#;
+        let id = parse(benchmark, estimates).unwrap().id;
+        assert_eq!((id.function.as_str(), id.value.as_str()), ("futex", ""));
     }
 
     #[test]

@@ -27,6 +27,7 @@ const BY_GROUP: &[(&str, &[(&str, u32)])] = &[
     ("lock-contended", &[("cache-line", 1)]),
     ("lock", &[("lock-uncontended/fetch_add", 1)]),
     ("pool-life", &[("fork", 2)]),
+    ("pool-task", &[("sequential", 1)]),
     ("pool", &[("cache-line", 1)]),
 ];
 
@@ -37,28 +38,23 @@ const KERNEL: (&str, u32) = ("syscall", 1);
 pub(crate) fn of(figure: &Figure, figures: &Figures) -> Option<Limit> {
     let group = &figure.id.group;
     let (_, needed) = BY_GROUP.iter().find(|(start, _)| group.starts_with(start))?;
-    let is_of_kernel = group == "one-way" && subject::of(&figure.id.function).is_of_kernel();
+    let is_of_kernel = group == "one-way" && subject::is_of_kernel(&figure.id.function);
     let limits =
         needed.iter().chain(is_of_kernel.then_some(&KERNEL)).filter_map(|&(path, count)| {
             let (groups, name) = match path.split_once('/') {
                 Some((group, name)) => ([group, group], name),
                 None => ([group.as_str(), "limits"], path),
             };
-            let found = groups.iter().find_map(|group| find(figures, group, name, figure.bytes()));
+            let found =
+                groups.iter().find_map(|group| find(figures, group, name, &figure.id.value));
             Some(Limit { name: times(name, count), nanos: found?.nanos * f64::from(count) })
         });
     limits.max_by(|one, other| one.nanos.total_cmp(&other.nanos))
 }
 
 /// Copies go by size, the others do not.
-fn find<'a>(
-    figures: &'a Figures,
-    group: &str,
-    name: &str,
-    bytes: Option<u64>,
-) -> Option<&'a Figure> {
-    let of_size = bytes.and_then(|bytes| figures.get(group, name, &bytes.to_string()));
-    of_size.or_else(|| figures.get(group, name, ""))
+fn find<'a>(figures: &'a Figures, group: &str, name: &str, value: &str) -> Option<&'a Figure> {
+    figures.get(group, name, value).or_else(|| figures.get(group, name, ""))
 }
 
 fn times(name: &str, count: u32) -> String {
@@ -73,14 +69,15 @@ pub(crate) fn explained() -> String {
     };
     let line = |(group, limits): &(&str, &[(&str, u32)])| {
         let limits: Vec<_> = limits.iter().map(limit).collect();
-        format!("`{group}`: {}", limits.join(" or "))
+        let kernel = if *group == "one-way" {
+            format!("; {} through the kernel", limit(&KERNEL))
+        } else {
+            String::new()
+        };
+        format!("| `{group}` | {}{kernel} |\n", limits.join(", "))
     };
-    let groups: Vec<_> = BY_GROUP.iter().map(line).collect();
-    format!(
-        "* **Which limit belongs to what**, the longer where there are two: {}; `one-way` through the kernel also {}.",
-        groups.join("; "),
-        limit(&KERNEL)
-    )
+    let rows = BY_GROUP.iter().map(line).collect::<String>();
+    format!("| question | limit: the longest of |\n| --- | --- |\n{rows}")
 }
 
 #[cfg(test)]
@@ -105,6 +102,7 @@ mod tests {
             ("round-trip-asleep", "pipe", "8", small, 60_000.0),
             ("one-way", "ring", "8", small, 10.0),
             ("one-way", "pipe", "8", small, 200.0),
+            ("one-way", "std-pipe", "8", small, 200.0),
             ("one-way", "pipe", "1048576", large, 60_000.0),
             ("start", "forkserver", "", Work::Once, 1.0),
             ("start-from-1-GiB", "forkserver", "", Work::Once, 300.0),
@@ -123,6 +121,7 @@ mod tests {
         assert_eq!(limit("round-trip-asleep", "pipe", "8"), name("futex", 50_000.0));
         assert_eq!(limit("one-way", "ring", "8"), name("memcpy", 1.0));
         assert_eq!(limit("one-way", "pipe", "8"), name("syscall", 40.0));
+        assert_eq!(limit("one-way", "std-pipe", "8"), name("syscall", 40.0));
         assert_eq!(limit("one-way", "pipe", "1048576"), name("memcpy", 20_000.0));
         assert_eq!(limit("start", "forkserver", ""), None, "a fork was not measured");
         assert_eq!(limit("start-from-1-GiB", "forkserver", ""), name("bare-fork", 9000.0));

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::{
     chart::{Bar, Bars, Line, Lines},
     figure::{Figure, Figures},
-    limit, report, subject,
+    limit, report,
+    subject::{self, Kind},
     text::{ratio, size, throughput, time},
 };
 
@@ -15,45 +16,72 @@ const SIZES_FOR_LINES: usize = 4;
 /// Names and pictures.
 pub(crate) fn of(group: &str, figures: &Figures) -> Vec<(String, String)> {
     let mut charts = Vec::new();
-    let is_limits = group == "limits";
-    if !is_limits && report::sizes(group, figures).len() >= SIZES_FOR_LINES {
-        let title = format!("{group}: time for each message");
-        charts.push((
-            format!("{group}-by-size"),
-            lines(&title, group, figures, |figure| Some(figure.nanos), time),
-        ));
+    if group == "limits" {
+        return charts;
+    }
+    if report::sizes(group, figures).len() >= SIZES_FOR_LINES {
+        let time = Axis {
+            name: "by-size",
+            words: "time for each message",
+            number: |figure| Some(figure.nanos),
+            unit: time,
+        };
+        charts.extend(time.charts(group, figures));
         if group == "one-way" {
-            let title = format!("{group}: throughput");
-            charts.push((
-                format!("{group}-throughput"),
-                lines(&title, group, figures, Figure::throughput, throughput),
-            ));
+            let number = Figure::throughput;
+            let throughput =
+                Axis { name: "throughput", words: "throughput", number, unit: throughput };
+            charts.extend(throughput.charts(group, figures));
         }
     }
-    if !is_limits && group != "one-way" {
+    if group != "one-way" {
         charts.push((group.to_owned(), bars(group, figures)));
     }
     charts
 }
 
-fn lines(
-    title: &str,
-    group: &str,
-    figures: &Figures,
+/// What lines show.
+struct Axis {
+    name: &'static str,
+    words: &'static str,
     number: fn(&Figure) -> Option<f64>,
     unit: fn(f64) -> String,
-) -> String {
-    let mut points: BTreeMap<&str, Vec<(u64, f64)>> = BTreeMap::new();
-    for figure in figures.group(group) {
-        if let (Some(bytes), Some(number)) = (figure.bytes(), number(figure)) {
-            points.entry(&figure.id.function).or_default().push((bytes, number));
-        }
+}
+
+impl Axis {
+    /// One chart of those who go through the kernel, and one of the others: all together nobody could tell apart.
+    fn charts(&self, group: &str, figures: &Figures) -> Vec<(String, String)> {
+        let lines = self.lines(group, figures);
+        let is_limit = |line: &Line<'_>| line.kind == Kind::Limit;
+        let halves = [("memory", "in memory", false), ("kernel", "through the kernel", true)];
+        let chart = |(short, words, kernel): (&str, &str, bool)| {
+            let lines = lines
+                .iter()
+                .filter(|line| is_limit(line) || subject::is_of_kernel(line.name) == kernel);
+            let lines: Vec<_> = lines.cloned().collect();
+            let title = format!("{group}, {words}: {}", self.words);
+            let is_empty = lines.iter().all(is_limit);
+            let draw = || Lines { title: &title, lines, unit: self.unit }.draw();
+            (!is_empty).then(|| (format!("{group}-{}-{short}", self.name), draw()))
+        };
+        halves.into_iter().filter_map(chart).collect()
     }
-    let line = |(name, mut points): (_, Vec<_>)| {
-        points.sort_by_key(|&(bytes, _)| bytes);
-        Line { name, kind: subject::of(name), points }
-    };
-    Lines { title, lines: points.into_iter().map(line).collect(), unit }.draw()
+
+    fn lines<'a>(&self, group: &str, figures: &'a Figures) -> Vec<Line<'a>> {
+        let mut points: BTreeMap<&str, Vec<(u64, f64)>> = BTreeMap::new();
+        for figure in figures.group(group) {
+            if let (Some(bytes), Some(number)) = (figure.bytes(), (self.number)(figure)) {
+                points.entry(&figure.id.function).or_default().push((bytes, number));
+            }
+        }
+        // Sockets by a path lie on those without one.
+        points.retain(|name, points| points.len() > 1 && !name.ends_with("-named"));
+        let line = |(name, mut points): (_, Vec<_>)| {
+            points.sort_by_key(|&(bytes, _)| bytes);
+            Line { name, kind: subject::of(name), points }
+        };
+        points.into_iter().map(line).collect()
+    }
 }
 
 /// Of the shortest messages, where the group goes by size.
@@ -61,12 +89,10 @@ fn bars(group: &str, figures: &Figures) -> String {
     let shortest = report::sizes(group, figures).first().copied();
     let mut chosen: Vec<_> =
         figures.group(group).filter(|figure| figure.bytes() == shortest).collect();
-    chosen.sort_by(|one, other| {
-        one.id.value.cmp(&other.id.value).then(one.nanos.total_cmp(&other.nanos))
-    });
+    chosen.sort_by(|one, other| one.before(other));
     let title = match shortest {
         Some(bytes) => format!("{group}: messages of {}", size(bytes)),
-        None => group.to_owned(),
+        None => format!("{group}: shorter is better"),
     };
     let limits = chosen.iter().filter_map(|figure| limit::of(figure, figures));
     let mut limits: Vec<_> = limits.map(|limit| (limit.name, limit.nanos)).collect();
@@ -121,8 +147,11 @@ mod tests {
         let figures = figures(&all);
         let names =
             |group| of(group, &figures).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-        assert_eq!(names("one-way"), ["one-way-by-size", "one-way-throughput"]);
-        assert_eq!(names("round-trip-awake"), ["round-trip-awake-by-size", "round-trip-awake"]);
+        assert_eq!(names("one-way"), ["one-way-by-size-kernel", "one-way-throughput-kernel"]);
+        assert_eq!(
+            names("round-trip-awake"),
+            ["round-trip-awake-by-size-kernel", "round-trip-awake"]
+        );
         assert_eq!(names("start"), ["start"]);
         let svg = &of("round-trip-awake", &figures)[1].1;
         assert!(svg.contains("messages of 8 B") && svg.contains(">pipe</text>"), "{svg}");

@@ -21,10 +21,12 @@ fn of(figures: &Figures) -> String {
     let functions = subject::explained(figures.iter().map(|figure| figure.id.function.as_str()));
     let is_ours =
         |name: &str| !matches!(subject::of(name), Kind::Contender | Kind::Limit | Kind::Other);
-    let rows = functions
-        .into_iter()
-        .filter(|(name, _)| is_ours(name))
-        .filter_map(|(name, _)| row(name, figures));
+    // Variants are in the long document.
+    let is_short =
+        |name: &str| !["-named", "-u64", "-batch"].iter().any(|variant| name.ends_with(variant));
+    let functions = functions.into_iter().filter(|(name, _)| is_short(name));
+    let rows =
+        functions.filter(|(name, _)| is_ours(name)).filter_map(|(name, _)| row(name, figures));
     let head =
         ["", "there and back, awake", "asleep", "on one core", "one way, 8 B", "4 KiB", "1 MiB"];
     table(&head.map(str::to_owned), &rows.collect::<Vec<_>>())

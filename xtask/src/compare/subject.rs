@@ -5,6 +5,8 @@
 pub(crate) enum Kind {
     /// Ours, in shared memory.
     Memory,
+    /// Ours: what is no way of messages, such as locks and pools.
+    Ours,
     Pipe,
     Socket,
     /// Message queues of the kernel.
@@ -16,13 +18,6 @@ pub(crate) enum Kind {
     /// What all others are compared with.
     Limit,
     Other,
-}
-
-impl Kind {
-    /// Whether each message is a system call on either side.
-    pub(crate) const fn is_of_kernel(self) -> bool {
-        matches!(self, Self::Pipe | Self::Socket | Self::Queue | Self::Event)
-    }
 }
 
 /// In the order of the report.
@@ -70,28 +65,29 @@ const SUBJECTS: &[(&str, Kind, &str)] = &[
     ("procspawn", Kind::Contender, "the crate, which starts the program anew"),
     ("parking_lot", Kind::Contender, "the crate, between threads"),
     ("python", Kind::Contender, "Python's `multiprocessing`"),
-    ("fork", Kind::Memory, "`mp_core::Process::fork`, of a closure"),
+    ("fork", Kind::Ours, "`mp_core::Process::fork`, of a closure"),
     ("bare-fork", Kind::Limit, "`fork` and `waitpid`, nothing else"),
-    ("forkserver", Kind::Memory, "`mp_core::Process`, its default start method"),
-    ("spawn", Kind::Memory, "`mp_core::Process`, the program started anew"),
+    ("forkserver", Kind::Ours, "`mp_core::Process`, its default start method"),
+    ("spawn", Kind::Ours, "`mp_core::Process`, the program started anew"),
     ("Command-true", Kind::Contender, "`std::process::Command` of `/bin/true`"),
     ("Command-of-this", Kind::Contender, "`std::process::Command` of the bench itself"),
-    ("leaf", Kind::Memory, "`mp_sync::LeafLock`, released by the kernel when its holder dies"),
-    ("mutex", Kind::Memory, "`mp_sync::Mutex`"),
-    ("core-lock", Kind::Memory, "`mp_core::Lock`"),
-    ("core-value", Kind::Memory, "`mp_core::Value`, an update"),
+    ("leaf", Kind::Ours, "`mp_sync::LeafLock`, released by the kernel when its holder dies"),
+    ("mutex", Kind::Ours, "`mp_sync::Mutex`"),
+    ("core-lock", Kind::Ours, "`mp_core::Lock`"),
+    ("core-value", Kind::Ours, "`mp_core::Value`, an update"),
     ("plain", Kind::Other, "the leaf lock's word and steps, without telling the kernel"),
     ("pthread", Kind::Contender, "a process-shared `pthread_mutex_t`"),
     ("pthread-robust", Kind::Contender, "a robust process-shared `pthread_mutex_t`"),
     ("sem_t", Kind::Contender, "a `sem_t` of one permit"),
     ("std", Kind::Contender, "`std::sync::Mutex`, between threads"),
     ("fetch_add", Kind::Limit, "one atomic addition"),
-    ("semaphore", Kind::Memory, "`mp_sync::Semaphore`"),
-    ("rwlock-read", Kind::Memory, "`mp_sync::RwLock`, shared"),
-    ("rwlock-write", Kind::Memory, "`mp_sync::RwLock`, exclusive"),
-    ("reentrant", Kind::Memory, "`mp_sync::ReentrantLock`"),
-    ("event", Kind::Memory, "`mp_sync::Event`: set, wait, clear"),
-    ("Pool", Kind::Memory, "`mp_core::Pool`; the number is that of its workers"),
+    ("semaphore", Kind::Ours, "`mp_sync::Semaphore`"),
+    ("rwlock-read", Kind::Ours, "`mp_sync::RwLock`, shared"),
+    ("rwlock-write", Kind::Ours, "`mp_sync::RwLock`, exclusive"),
+    ("reentrant", Kind::Ours, "`mp_sync::ReentrantLock`"),
+    ("event", Kind::Ours, "`mp_sync::Event`: set, wait, clear"),
+    ("Pool", Kind::Ours, "`mp_core::Pool`; the number is that of its workers"),
+    ("sequential", Kind::Limit, "the same work in the caller, one task after another"),
     ("cache-line", Kind::Limit, "a line that two cores write in turn: there and back, nothing else"),
     ("futex", Kind::Limit, "the kernel's cheapest wake-up, there and back between two cores"),
     ("futex-same-core", Kind::Limit, "the same on one core"),
@@ -105,6 +101,22 @@ fn find(function: &str) -> Option<&'static (&'static str, Kind, &'static str)> {
 
 pub(crate) fn of(function: &str) -> Kind {
     find(function).map_or(Kind::Other, |&(_, kind, _)| kind)
+}
+
+/// Those among the others whose messages go through the kernel.
+const THROUGH_KERNEL: [&str; 4] = ["interprocess", "ipc-channel", "ipc-channel-shm", "python"];
+
+/// Whether each message is a system call on either side. A POSIX semaphore makes one only where somebody sleeps.
+pub(crate) fn is_of_kernel(function: &str) -> bool {
+    let is_semaphore = function.starts_with("posix-sem");
+    match of(function) {
+        Kind::Pipe | Kind::Socket | Kind::Queue | Kind::Event => !is_semaphore,
+        Kind::Contender => {
+            THROUGH_KERNEL.contains(&function)
+                || (function.starts_with("std-") && function != "std-mpsc")
+        }
+        Kind::Memory | Kind::Ours | Kind::Limit | Kind::Other => false,
+    }
 }
 
 /// Name and explanation of those that are known among `functions`, in the order of the report.

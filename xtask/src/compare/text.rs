@@ -7,7 +7,7 @@ pub(crate) fn time(nanos: f64) -> String {
 
 /// Bytes a second.
 pub(crate) fn throughput(bytes: f64) -> String {
-    in_unit(bytes, 1024.0, &["B/s", "KiB/s", "MiB/s", "GiB/s", "TiB/s"])
+    in_unit(bytes, 1000.0, &["B/s", "kB/s", "MB/s", "GB/s", "TB/s"])
 }
 
 /// A length in bytes, which is a power of two or near one.
@@ -90,7 +90,7 @@ mod tests {
             [8, 1024, 65_536, 1 << 20, 1536].map(size),
             ["8 B", "1 KiB", "64 KiB", "1 MiB", "1.50 KiB"]
         );
-        assert_eq!(throughput(3.0 * 1024.0 * 1024.0), "3.00 MiB/s");
+        assert_eq!(throughput(3e6), "3.00 MB/s");
         assert_eq!(
             [0.974, 1.04, 2.0, 51.4, 1234.0].map(ratio),
             ["0.97x", "1.04x", "2.0x", "51x", "1234x"]

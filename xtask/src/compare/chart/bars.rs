@@ -46,14 +46,14 @@ impl Bars<'_> {
             svg.line((x, TOP), (x, bottom), Stroke::GRID);
             svg.text((x, bottom + 16.0), Anchor::Middle, GREY, &tick_name(&text::time(tick)));
         }
-        for (index, bar) in self.bars.iter().enumerate() {
-            row(&mut svg, axis, TOP + 4.0 + index as f64 * ROW, bar);
-        }
         if let Some((name, nanos)) = &self.limit {
             let x = axis.at(*nanos);
             let stroke = Stroke { colour: GREY, width: 1.5, dash: "5 3", opacity: 1.0 };
             svg.line((x, TOP - 2.0), (x, bottom), stroke);
             svg.text((x, TOP - 7.0), Anchor::Middle, GREY, name);
+        }
+        for (index, bar) in self.bars.iter().enumerate() {
+            row(&mut svg, axis, TOP + 4.0 + index as f64 * ROW, bar);
         }
         svg.finish()
     }

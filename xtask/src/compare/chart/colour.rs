@@ -6,7 +6,7 @@ use crate::compare::subject::Kind;
 /// Each is as dark on white as it is light on black.
 pub(crate) const fn of(kind: Kind) -> &'static str {
     match kind {
-        Kind::Memory => "#1f7ae0",
+        Kind::Memory | Kind::Ours => "#1f7ae0",
         Kind::Pipe => "#178a45",
         Kind::Socket => "#8e5bd6",
         Kind::Queue => "#b0851a",
@@ -21,6 +21,7 @@ pub(crate) const fn of(kind: Kind) -> &'static str {
 pub(crate) const fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Memory => "ours, in shared memory",
+        Kind::Ours => "ours",
         Kind::Pipe => "pipes",
         Kind::Socket => "sockets",
         Kind::Queue => "message queues",
@@ -58,8 +59,8 @@ mod tests {
 
     #[test]
     fn all_are_readable_on_white_and_on_black() {
-        use Kind::{Contender, Event, Limit, Memory, Other, Pipe, Queue, Socket};
-        for kind in [Memory, Pipe, Socket, Queue, Event, Contender, Other, Limit] {
+        use Kind::{Contender, Event, Limit, Memory, Other, Ours, Pipe, Queue, Socket};
+        for kind in [Memory, Ours, Pipe, Socket, Queue, Event, Contender, Other, Limit] {
             for background in ["#ffffff", "#0d1117"] {
                 // What the guidelines ask for in graphics.
                 assert!(contrast(of(kind), background) > 3.0, "{kind:?} on {background}");

@@ -16,7 +16,7 @@ pub(crate) struct Lines<'a> {
     pub(crate) unit: fn(f64) -> String,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) name: &'a str,
     pub(crate) kind: Kind,
@@ -107,7 +107,7 @@ pub(super) fn legend(svg: &mut Svg, kinds: impl Iterator<Item = Kind>) {
         svg.rect((x, 33.0), 10.0, 10.0, colour::of(kind));
         svg.text((x + 15.0, 42.0), Anchor::Start, GREY, colour::name(kind));
         // The width of a letter is nearly the same in all fonts of this kind.
-        x += 34.0 + 6.4 * colour::name(kind).chars().count() as f64;
+        x += 32.0 + 6.1 * colour::name(kind).chars().count() as f64;
     }
 }
 
