@@ -57,6 +57,14 @@ impl Error {
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
             Self::Os(error) => Some(error.kind()),
+            Self::Encode(error)
+            | Self::Send(SendError::Encode(error))
+            | Self::Spawn(SpawnError::Arguments(error)) => {
+                error.io_error().map(|error| error.kind())
+            }
+            Self::Send(SendError::Os(error))
+            | Self::Recv(RecvError::Os(error))
+            | Self::Spawn(SpawnError::Os(error)) => Some(error.kind()),
             _ => None,
         }
     }

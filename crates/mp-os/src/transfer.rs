@@ -35,6 +35,8 @@ thread_local! {
     static INCOMING: RefCell<Option<Vec<Option<OwnedFd>>>> = const { RefCell::new(None) };
     /// Which of the two tables [`outside`] hides: a flag each, because moving the tables costs as much as a small task.
     static HIDDEN: Cell<u8> = const { Cell::new(0) };
+    /// Of the last duplicate that could not be made.
+    static FAILURE: Cell<Option<i32>> = const { Cell::new(None) };
 }
 
 const HIDES_OUTGOING: u8 = 1;
@@ -109,12 +111,22 @@ pub fn export(fd: BorrowedFd<'_>) -> Result<u32, TransferError> {
     OUTGOING.with_borrow_mut(|table| {
         let table = table.as_mut().filter(|_| !Hide::is(HIDES_OUTGOING));
         let table = table.ok_or(TransferError::NoScope)?;
-        table.push(fd.try_clone_to_owned().map_err(TransferError::Duplicate)?);
+        table.push(fd.try_clone_to_owned().map_err(|error| {
+            FAILURE.set(error.raw_os_error());
+            TransferError::Duplicate(error)
+        })?);
         u32::try_from(table.len() - 1).map_err(|_| TransferError::NoScope)
     })
 }
 
+/// Why the last [`export`] of this thread failed that could not duplicate its descriptor, once: an encoder that has only the
+/// text, which is all that serde passes on, can find the error again.
+pub fn take_failure() -> Option<io::Error> {
+    FAILURE.take().map(io::Error::from_raw_os_error)
+}
+
 /// The number of descriptors that the enclosing [`collect`] scope has so far; zero outside a scope.
+#[inline]
 pub fn collected() -> usize {
     if Hide::is(HIDES_OUTGOING) {
         return 0;

@@ -1,14 +1,20 @@
 //! Values as bytes: postcard's format.
 
 mod deserializer;
+mod fault;
 mod serializer;
 mod sys;
 
-use std::{error, fmt};
+use std::{error, fmt, io};
 
+use mp_os::transfer;
 use serde::{Serialize, de::DeserializeOwned};
 
-use self::{deserializer::Deserializer, serializer::Serializer};
+use self::{
+    deserializer::Deserializer,
+    fault::{Cause, Fault},
+    serializer::Serializer,
+};
 
 /// Appends the bytes of `value` to `out`; on an error `out` is as before.
 ///
@@ -27,11 +33,12 @@ use self::{deserializer::Deserializer, serializer::Serializer};
 /// assert_eq!((text.as_str(), number), ("four", 4));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[inline]
 pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let len = out.len();
     value.serialize(&mut Serializer::new(out)).map_err(|error| {
         out.truncate(len);
-        EncodeError(error)
+        EncodeError::new(error)
     })
 }
 
@@ -40,6 +47,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(),
 /// # Errors
 ///
 /// Where the bytes are not those of a `T`, or there are more of them, or a handle's descriptor did not come along.
+#[inline]
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut rest = bytes;
     let value = take(&mut rest)?;
@@ -47,27 +55,51 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 }
 
 /// Decodes one `T` from the front of `bytes` and advances it.
+#[inline]
 pub(crate) fn take<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, DecodeError> {
     let mut deserializer = Deserializer::new(bytes);
-    let value = T::deserialize(&mut deserializer).map_err(DecodeError::postcard)?;
-    *bytes = deserializer.finalize().map_err(DecodeError::postcard)?;
+    let value = T::deserialize(&mut deserializer).map_err(DecodeError::new)?;
+    *bytes = deserializer.rest();
     Ok(value)
 }
 
 /// Why a value has no bytes: its [`Serialize`] implementation refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncodeError(postcard::Error);
+pub struct EncodeError {
+    fault: Fault,
+    /// The code of the operating system's error, where that is why.
+    os: Option<i32>,
+}
+
+impl EncodeError {
+    #[cold]
+    fn new(fault: Fault) -> Self {
+        // Serde passes on the text only. What failed before, and was no reason to refuse the value, has another one.
+        let failure = transfer::take_failure();
+        let is_cause = |failure: &io::Error| match fault.cause() {
+            Cause::Refused(reason) => reason.ends_with(&failure.to_string()),
+            Cause::Format(_) => false,
+        };
+        let os = failure.filter(is_cause).and_then(|failure| failure.raw_os_error());
+        Self { fault, os }
+    }
+
+    /// The error of the operating system where a handle in the value could not be duplicated.
+    pub fn io_error(&self) -> Option<io::Error> {
+        self.os.map(io::Error::from_raw_os_error)
+    }
+}
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            postcard::Error::SerdeSerCustom => {
-                f.write_str("the value, or a handle in it, refused to be serialized")
+        match self.fault.cause() {
+            Cause::Refused(reason) => {
+                write!(f, "the value, or a handle in it, refused to be serialized: {reason}")
             }
-            postcard::Error::SerializeSeqLengthUnknown => {
+            Cause::Format(postcard::Error::SerializeSeqLengthUnknown) => {
                 f.write_str("a sequence in the value does not know its length")
             }
-            ref error => write!(f, "the value could not be serialized: {error}"),
+            Cause::Format(error) => write!(f, "the value could not be serialized: {error}"),
         }
     }
 }
@@ -80,32 +112,32 @@ pub struct DecodeError(Reason);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Reason {
-    Postcard(postcard::Error),
+    Bytes(Fault),
     /// So many bytes were left over.
     Left(usize),
 }
 
 impl DecodeError {
-    fn postcard(error: postcard::Error) -> Self {
-        Self(Reason::Postcard(error))
+    #[cold]
+    fn new(fault: Fault) -> Self {
+        Self(Reason::Bytes(fault))
     }
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Reason::Postcard(postcard::Error::DeserializeUnexpectedEnd) => {
+        let fault = match &self.0 {
+            Reason::Bytes(fault) => fault,
+            Reason::Left(count) => {
+                return write!(f, "the value ends {count} bytes before the message does");
+            }
+        };
+        match fault.cause() {
+            Cause::Format(postcard::Error::DeserializeUnexpectedEnd) => {
                 f.write_str("the bytes end before the value does")
             }
-            Reason::Postcard(postcard::Error::SerdeDeCustom) => {
-                f.write_str("the type refused the bytes, or a file descriptor did not come along")
-            }
-            Reason::Postcard(ref error) => {
-                write!(f, "the bytes are not those of the type: {error}")
-            }
-            Reason::Left(count) => {
-                write!(f, "the value ends {count} bytes before the message does")
-            }
+            Cause::Format(error) => write!(f, "the bytes are not those of the type: {error}"),
+            Cause::Refused(reason) => write!(f, "the type refused the bytes: {reason}"),
         }
     }
 }
@@ -211,6 +243,30 @@ mod tests {
     }
 
     #[test]
+    fn integers_that_are_too_long_or_cut_are_refused_as_postcard_does() {
+        fn same<T: DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
+            let expected = postcard::take_from_bytes::<T>(bytes).map(|(value, _)| value);
+            let expected = expected.map_err(|error| DecodeError::new(error.into()));
+            assert_eq!(take::<T>(&mut &*bytes), expected, "{bytes:?}");
+        }
+        for len in 0..12 {
+            for (more, last) in [0x80, 0x81, 0xff]
+                .into_iter()
+                .flat_map(|more| [0, 1, 2, 3, 4, 15, 16, 127, 128, 255].map(|last| (more, last)))
+            {
+                let mut bytes = vec![more; len];
+                bytes.push(last);
+                same::<(u16, i16)>(&bytes);
+                same::<u32>(&bytes);
+                same::<i32>(&bytes);
+                same::<u64>(&bytes);
+                same::<i64>(&bytes);
+                same::<usize>(&bytes);
+            }
+        }
+    }
+
+    #[test]
     fn only_serdes_own_visitor_is_passed_by() {
         assert_eq!(decode(&[3, 2, 4, 6]), Ok(Halved(vec![1, 2, 3])));
         assert_eq!(decode(&[3, 2, 4, 6]), Ok(Newtype(vec![2, 4, 6])));
@@ -232,6 +288,27 @@ mod tests {
         assert_eq!(out, [7]);
         encode(&300u16, &mut out).unwrap();
         assert_eq!(out, [7, 0xac, 0x02]);
+    }
+
+    #[test]
+    fn whoever_refuses_is_heard() {
+        #[derive(Debug, PartialEq)]
+        struct Even(u8);
+        impl Serialize for Even {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("odd"))
+            }
+        }
+        impl<'de> Deserialize<'de> for Even {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let number = u8::deserialize(deserializer)?;
+                Err(serde::de::Error::custom(format_args!("{number} is odd")))
+            }
+        }
+        let error = encode(&(1, Some([Even(1)])), &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().ends_with(": odd") && error.io_error().is_none(), "{error}");
+        let error = decode::<(u8, Option<Even>)>(&[1, 1, 3]).unwrap_err();
+        assert!(error.to_string().ends_with(": 3 is odd"), "{error}");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Faults of users' types while they are encoded or decoded, on either side.
 
-use std::{collections::HashSet, process};
+use std::{collections::HashSet, fs::File, iter, process};
 
-use mp_core::{Error, ProcessError, TaskError};
+use mp_core::{Error, Fd, Limit, Pool, Process, ProcessError, SendError, TaskError, pipe};
 use mp_testkit::isolated;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::pool_python::each_method;
+use crate::{pool_python::each_method, warm_up};
 
 /// What goes wrong with it, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,6 +76,37 @@ fn k05_d01_x20_what_cannot_be_encoded_fails_alone() {
             assert!(matches!(error, TaskError::Unencodable(_)), "{error}");
             assert_eq!(pool.apply(|n: u8| n, 1).unwrap(), 1);
         });
+    });
+}
+
+/// Fills its table of descriptors and then gives one to others.
+fn share_a_file_too_many((): ()) -> [String; 2] {
+    let (ours, _theirs) = pipe().unwrap();
+    let pool = Pool::new(1).unwrap();
+    let open = || File::open("/dev/null").map(Fd::new);
+    let mut files: Vec<_> = iter::from_fn(|| open().ok()).collect();
+    let full = open().unwrap_err();
+    let Err(SendError::Encode(sent)) = ours.send(&files[0]) else { panic!("it was sent") };
+    assert_eq!(sent.io_error().unwrap().raw_os_error(), full.raw_os_error());
+    assert_eq!(Error::from(sent.clone()).io_kind(), Some(full.kind()));
+    let submitted = pool.submit(drop::<Fd<File>>, files.pop().unwrap()).unwrap_err();
+    for error in [sent.to_string(), submitted.to_string()] {
+        assert!(error.ends_with(&full.to_string()), "{error}");
+    }
+    drop(files);
+    pool.submit(drop::<Fd<File>>, open().unwrap()).unwrap().get().unwrap();
+    [sent.to_string(), submitted.to_string()]
+}
+
+#[test]
+fn a_handle_that_cannot_be_duplicated_says_why() {
+    isolated(|| {
+        mp_testkit::expect_orphans();
+        warm_up();
+        let few = Process::builder().limit(Limit::OpenFiles, 96);
+        for error in few.spawn(share_a_file_too_many, ()).unwrap().join().unwrap() {
+            assert!(error.contains("failed to duplicate the file descriptor"), "{error}");
+        }
     });
 }
 

@@ -2,10 +2,12 @@
 
 use std::fmt::Display;
 
-use postcard::{Error, Result, ser_flavors::Flavor};
+use postcard::ser_flavors::Flavor;
 use serde::ser::{self, Serialize};
 
-use super::sys;
+use super::{fault::Fault, sys};
+
+type Result<T> = std::result::Result<T, Fault>;
 
 /// Serializes to the end of a vector.
 pub(super) struct Serializer<'a>(postcard::Serializer<Append<'a>>);
@@ -24,21 +26,38 @@ impl Append<'_> {
     /// As many bytes as there can be are appended, and those too many taken off again: a copy of a length that the compiler
     /// knows costs a store or two, any other one a call.
     #[inline]
-    fn append_varint(&mut self, mut value: u64) {
-        let (mut bytes, mut len) = ([0; MAX_VARINT], 1);
-        for byte in &mut bytes {
-            *byte = value as u8 | 0x80;
-            value >>= 7;
-            if value == 0 {
-                *byte &= 0x7f;
-                break;
-            }
-            len += 1;
+    fn append_varint(&mut self, value: u64) {
+        if value < 1 << 7 {
+            return self.0.push(value as u8);
         }
         let start = self.0.len();
-        self.0.extend_from_slice(&bytes);
+        let len = (value.ilog2() / 7 + 1) as usize;
+        if len <= 8 {
+            let more = u64::MAX >> (64 - 8 * (len - 1)) & 0x8080_8080_8080_8080;
+            self.0.extend_from_slice(&(sevens(value) | more).to_le_bytes());
+        } else {
+            self.append_long_varint(value);
+        }
         self.0.truncate(start + len);
     }
+
+    #[cold]
+    fn append_long_varint(&mut self, mut value: u64) {
+        let mut bytes = [0; MAX_VARINT];
+        for byte in &mut bytes {
+            *byte = value as u8 & 0x7f | if value > 0x7f { 0x80 } else { 0 };
+            value >>= 7;
+        }
+        self.0.extend_from_slice(&bytes);
+    }
+}
+
+/// The lower 56 bits of `value`, seven in each byte: halves are moved apart, and their halves, and theirs.
+#[inline]
+const fn sevens(value: u64) -> u64 {
+    let value = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    let value = value & 0x0000_3fff_0000_3fff | (value & 0x0fff_c000_0fff_c000) << 2;
+    value & 0x007f_007f_007f_007f | (value & 0x3f80_3f80_3f80_3f80) << 1
 }
 
 /// The bytes of 64 bits, seven in each.
@@ -48,18 +67,18 @@ impl Flavor for Append<'_> {
     type Output = ();
 
     #[inline]
-    fn try_extend(&mut self, data: &[u8]) -> Result<()> {
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
         self.0.extend_from_slice(data);
         Ok(())
     }
 
     #[inline]
-    fn try_push(&mut self, data: u8) -> Result<()> {
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
         self.0.push(data);
         Ok(())
     }
 
-    fn finalize(self) -> Result<()> {
+    fn finalize(self) -> postcard::Result<()> {
         Ok(())
     }
 }
@@ -69,7 +88,7 @@ macro_rules! scalars {
     ($($method:ident($type:ty)),+ $(,)?) => {$(
         #[inline]
         fn $method(self, value: $type) -> Result<()> {
-            self.0.$method(value)
+            Ok(self.0.$method(value)?)
         }
     )+};
 }
@@ -101,7 +120,7 @@ macro_rules! compounds {
 
 impl ser::Serializer for &mut Serializer<'_> {
     type Ok = ();
-    type Error = Error;
+    type Error = Fault;
     type SerializeSeq = Self;
     type SerializeTuple = Self;
     type SerializeTupleStruct = Self;
@@ -139,7 +158,7 @@ impl ser::Serializer for &mut Serializer<'_> {
         I::Item: Serialize,
     {
         if let Some(bytes) = sys::bytes_of(&sequence) {
-            return self.0.serialize_bytes(bytes);
+            return Ok(self.0.serialize_bytes(bytes)?);
         }
         let mut items = sequence.into_iter();
         let len = match items.size_hint() {
@@ -152,7 +171,7 @@ impl ser::Serializer for &mut Serializer<'_> {
 
     #[inline]
     fn serialize_none(self) -> Result<()> {
-        self.0.serialize_none()
+        Ok(self.0.serialize_none()?)
     }
 
     #[inline]
@@ -164,7 +183,7 @@ impl ser::Serializer for &mut Serializer<'_> {
 
     #[inline]
     fn serialize_unit(self) -> Result<()> {
-        self.0.serialize_unit()
+        Ok(self.0.serialize_unit()?)
     }
 
     #[inline]
@@ -174,7 +193,7 @@ impl ser::Serializer for &mut Serializer<'_> {
         index: u32,
         variant: &'static str,
     ) -> Result<()> {
-        self.0.serialize_unit_variant(name, index, variant)
+        Ok(self.0.serialize_unit_variant(name, index, variant)?)
     }
 
     #[inline]
@@ -200,7 +219,7 @@ impl ser::Serializer for &mut Serializer<'_> {
 
     #[inline]
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<()> {
-        self.0.collect_str(value)
+        Ok(self.0.collect_str(value)?)
     }
 
     #[inline]
@@ -214,7 +233,7 @@ macro_rules! parts {
     ($($compound:ident: $($method:ident($($name:ident: $type:ty)?)),+;)+) => {$(
         impl ser::$compound for &mut Serializer<'_> {
             type Ok = ();
-            type Error = Error;
+            type Error = Fault;
 
             $(
                 #[inline]
