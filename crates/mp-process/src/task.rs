@@ -137,6 +137,43 @@ pub trait Call: Send {
     ///
     /// Handles inside need an enclosing [`transfer`](mp_os::transfer) scope.
     fn call(&mut self, input: &mut &[u8], output: &mut Vec<u8>) -> CallOutcome;
+
+    /// Calls the function on each argument that `tasks` has, in one loop that knows the types.
+    fn call_each(&mut self, tasks: &mut dyn Tasks);
+}
+
+/// Arguments of a function one after the other, and what becomes of each.
+///
+/// # Examples
+///
+/// ```
+/// use mp_process::{CallOutcome, TaskKey, Tasks};
+///
+/// struct Reciprocals { divisors: Vec<[u8; 1]>, results: Vec<u8>, failures: usize }
+///
+/// impl Tasks for Reciprocals {
+///     fn next(&mut self) -> Option<(&[u8], &mut Vec<u8>)> {
+///         self.divisors.truncate(self.divisors.len() - 1);
+///         Some((self.divisors.last()?, &mut self.results))
+///     }
+///
+///     fn fail(&mut self, _: CallOutcome) {
+///         self.failures += 1;
+///     }
+/// }
+///
+/// let mut tasks = Reciprocals { divisors: vec![[1], [0], [5], [9]], results: vec![], failures: 0 };
+/// TaskKey::of(|divisor: u8| 100 / divisor)?.resolve(&[])?.call_each(&mut tasks);
+/// assert_eq!((tasks.results, tasks.failures), (vec![20, 100], 1));
+/// # Ok::<(), mp_process::TaskError>(())
+/// ```
+pub trait Tasks {
+    /// The bytes of the next argument, and where those of its result go; `None` ends the loop. The task before has
+    /// returned, and its result is complete, unless it has [failed](Self::fail).
+    fn next(&mut self) -> Option<(&[u8], &mut Vec<u8>)>;
+
+    /// The task begun last has no result, although a part of one may have been appended.
+    fn fail(&mut self, outcome: CallOutcome);
 }
 
 /// How a [`Call`] ended.
@@ -217,6 +254,10 @@ impl<A: DeserializeOwned, R: Serialize> Call for Plain<A, R> {
     fn call(&mut self, input: &mut &[u8], output: &mut Vec<u8>) -> CallOutcome {
         call(self.0, input, output)
     }
+
+    fn call_each(&mut self, tasks: &mut dyn Tasks) {
+        call_each(self.0, tasks);
+    }
 }
 
 struct Shared<S, A, R> {
@@ -228,6 +269,10 @@ impl<S: Send, A: DeserializeOwned, R: Serialize> Call for Shared<S, A, R> {
     fn call(&mut self, input: &mut &[u8], output: &mut Vec<u8>) -> CallOutcome {
         call(|argument| (self.function)(&self.value, argument), input, output)
     }
+
+    fn call_each(&mut self, tasks: &mut dyn Tasks) {
+        call_each(|argument| (self.function)(&self.value, argument), tasks);
+    }
 }
 
 fn call<A: DeserializeOwned, R: Serialize>(
@@ -236,22 +281,47 @@ fn call<A: DeserializeOwned, R: Serialize>(
     output: &mut Vec<u8>,
 ) -> CallOutcome {
     let len = output.len();
-    let outcome = catch(|| {
-        let argument = match encoding::take(input) {
-            Ok(argument) => argument,
-            Err(error) => return CallOutcome::ArgumentUndecodable(error.to_string()),
-        };
-        // Its handles have come, and those of the result go later: what it serializes itself is no part of either.
-        let result = transfer::outside(|| function(argument));
-        match encoding::encode(&result, output) {
-            Ok(()) => CallOutcome::Returned,
-            Err(error) => CallOutcome::ResultUnencodable(error.to_string()),
+    let outcome = catch(|| attempt(function, input, output));
+    let failure = match outcome {
+        Ok(Ok(())) => return CallOutcome::Returned,
+        Ok(Err(failure)) => failure,
+        Err(panic) => CallOutcome::Panicked(panic),
+    };
+    output.truncate(len);
+    failure
+}
+
+/// A panic ends the inner loop, so that only a task that panics pays for being caught.
+fn call_each<A: DeserializeOwned, R: Serialize>(function: impl Fn(A) -> R, tasks: &mut dyn Tasks) {
+    while let Err(panic) = catch(|| attempt_each(&function, tasks)) {
+        tasks.fail(CallOutcome::Panicked(panic));
+    }
+}
+
+fn attempt_each<A: DeserializeOwned, R: Serialize>(
+    function: impl Fn(A) -> R,
+    tasks: &mut dyn Tasks,
+) {
+    while let Some((mut argument, output)) = tasks.next() {
+        if let Err(failure) = attempt(&function, &mut argument, output) {
+            tasks.fail(failure);
         }
-    });
-    outcome.unwrap_or_else(|panic| {
-        output.truncate(len);
-        CallOutcome::Panicked(panic)
-    })
+    }
+}
+
+/// Decodes, calls and encodes once.
+#[inline]
+fn attempt<A: DeserializeOwned, R: Serialize>(
+    function: impl FnOnce(A) -> R,
+    input: &mut &[u8],
+    output: &mut Vec<u8>,
+) -> Result<(), CallOutcome> {
+    let argument = encoding::take(input)
+        .map_err(|error| CallOutcome::ArgumentUndecodable(error.to_string()))?;
+    // Its handles have come, and those of the result go later: what it serializes itself is no part of either.
+    let result = transfer::outside(|| function(argument));
+    encoding::encode(&result, output)
+        .map_err(|error| CallOutcome::ResultUnencodable(error.to_string()))
 }
 
 #[cfg(test)]

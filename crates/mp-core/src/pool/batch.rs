@@ -6,11 +6,7 @@ use mp_os::transfer::{self, Fd};
 use mp_process::{EncodeError, TaskKey, encode};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    frame::{self, Kind},
-    job::Options,
-    journal::Watch,
-};
+use super::{frame, job::Options, journal::Watch};
 use crate::TaskError;
 
 /// An encoded value with the descriptors of the handles in it.
@@ -130,7 +126,7 @@ impl Batch {
                 && transfer::collected() == 0
                 && let Some(argument) = next()
             {
-                frame::push(&mut self.args, |out| encode(&argument, out).map(|()| Kind::Value))?;
+                frame::push(&mut self.args, |out| encode(&argument, out))?;
                 self.count += 1;
             }
             Ok(())

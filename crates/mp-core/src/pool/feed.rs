@@ -10,16 +10,18 @@ use super::{
     inbox::{Inbox, Sink},
     job::Options,
     local::Local,
-    slot::ahead,
+    slot::{RECORD_LEN, ahead},
 };
 use crate::{Result, TaskError};
 
 /// How long a batch should take: long beside the way there and back, short beside what a person notices.
 const BATCH_NANOS: u64 = 1_000_000;
 
-/// The most tasks and the most bytes of arguments in a batch.
+/// The most tasks in a batch.
 const BATCH_MAX: u64 = 1 << 14;
-pub(super) const BATCH_LEN: usize = 64 << 10;
+
+/// When a batch has as many bytes of arguments, it gets no more. A record of the ring that it goes through has room for them.
+pub(super) const BATCH_LEN: usize = RECORD_LEN * 3 / 4;
 
 /// How fast batches grow while nothing says that they take long.
 const GROWTH: u64 = 8;

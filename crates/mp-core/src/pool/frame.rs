@@ -16,30 +16,57 @@ pub(super) enum Frame<'a> {
     Failure(&'a [u8]),
 }
 
-/// Appends what `write` appends as one item, a failure where it says so; on an error `out` is as before.
+/// Appends what `write` appends as one item; on an error `out` is as before.
+#[inline]
 pub(super) fn push<E: ToString>(
     out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<Kind, E>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), String> {
-    let start = out.len();
-    out.extend_from_slice(&[0; PREFIX]);
-    let written = write(out);
-    let len = out.len() - start - PREFIX;
-    match written {
-        Ok(_) if len > MAX_LEN => {
-            out.truncate(start);
-            Err(format!("{len} bytes are more than one item can have ({MAX_LEN})"))
-        }
-        Ok(kind) => {
-            let prefix = len as u32 | if kind == Kind::Failure { FAILED } else { 0 };
-            out[start..start + PREFIX].copy_from_slice(&prefix.to_le_bytes());
-            Ok(())
-        }
-        Err(error) => {
-            out.truncate(start);
-            Err(error.to_string())
-        }
+    let item = Item::begin(out);
+    let written = write(out).map_err(|error| error.to_string());
+    let pushed = written.and_then(|()| item.end(out, Kind::Value));
+    if pushed.is_err() {
+        out.truncate(item.start);
     }
+    pushed
+}
+
+/// An item at the end of a byte string, which is complete once it was [ended](Self::end).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    /// Where its prefix is.
+    pub(super) start: usize,
+}
+
+impl Item {
+    #[inline]
+    pub(super) fn begin(out: &mut Vec<u8>) -> Self {
+        let start = out.len();
+        out.extend_from_slice(&[0; PREFIX]);
+        Self { start }
+    }
+
+    /// What has been appended since it [began](Self::begin) is the item, unless that is too long.
+    #[inline]
+    pub(super) fn end(self, out: &mut [u8], kind: Kind) -> Result<(), String> {
+        let len = out.len() - self.start - PREFIX;
+        if len > MAX_LEN {
+            return Err(too_long(len));
+        }
+        let prefix = len as u32 | if kind == Kind::Failure { FAILED } else { 0 };
+        out[self.start..self.start + PREFIX].copy_from_slice(&prefix.to_le_bytes());
+        Ok(())
+    }
+
+    /// Drops what has been appended since it began.
+    pub(super) fn clear(self, out: &mut Vec<u8>) {
+        out.truncate(self.start + PREFIX);
+    }
+}
+
+#[cold]
+fn too_long(len: usize) -> String {
+    format!("{len} bytes are more than one item can have ({MAX_LEN})")
 }
 
 /// What an item is.
@@ -50,6 +77,7 @@ pub(super) enum Kind {
 }
 
 /// Takes the first item off `bytes`; `None` where they end, or end within it.
+#[inline]
 pub(super) fn take<'a>(bytes: &mut &'a [u8]) -> Option<Frame<'a>> {
     let (prefix, rest) = bytes.split_first_chunk()?;
     let prefix = u32::from_le_bytes(*prefix);
@@ -70,11 +98,9 @@ mod tests {
     use super::*;
 
     fn append(out: &mut Vec<u8>, bytes: &[u8], kind: Kind) {
-        push(out, |out| {
-            out.extend_from_slice(bytes);
-            Ok::<_, &str>(kind)
-        })
-        .unwrap();
+        let item = Item::begin(out);
+        out.extend_from_slice(bytes);
+        item.end(out, kind).unwrap();
     }
 
     #[test]
@@ -86,6 +112,16 @@ mod tests {
         assert_eq!(take(&mut bytes), Some(Frame::Value(b"one")));
         assert_eq!(take(&mut bytes), Some(Frame::Failure(b"")));
         assert_eq!(take(&mut bytes), None);
+    }
+
+    #[test]
+    fn an_item_begins_anew() {
+        let mut out = vec![7];
+        let item = Item::begin(&mut out);
+        out.push(1);
+        item.clear(&mut out);
+        item.end(&mut out, Kind::Failure).unwrap();
+        assert_eq!(take(&mut &out[1..]), Some(Frame::Failure(b"")));
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! Where the outcomes of one job arrive, in the order of its tasks or in the order of their ends.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, VecDeque},
+    iter,
+    marker::PhantomData,
     mem,
     panic::{self, AssertUnwindSafe},
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     task::Waker,
 };
 
-use mp_process::decode;
+use mp_process::{DecodeError, decode};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
@@ -40,6 +43,7 @@ pub(super) struct Values<R> {
 }
 
 impl<R: Send> Sink<R> for Values<R> {
+    #[inline]
     fn accept(&mut self, outcome: Outcome<R>) {
         match outcome {
             Ok(value) => self.values.push(value),
@@ -69,14 +73,33 @@ pub(super) struct Content<R, S> {
     order: Order,
     /// The number of outcomes that have become due.
     pub(super) due: u64,
-    /// Outcomes that are not due yet, by the index of the first.
-    early: BTreeMap<u64, Vec<Outcome<R>>>,
+    /// Outcomes that are not due yet, by the index of the first: how many, and as they came, so that waiting costs a copy.
+    early: BTreeMap<u64, (u32, Arrived<'static>)>,
     pub(super) waker: Option<Waker>,
+    values: PhantomData<fn(R)>,
+}
+
+/// Outcomes of consecutive tasks.
+enum Arrived<'a> {
+    /// Framed.
+    Results(Cow<'a, [u8]>),
+    /// One failure for all.
+    Failure(TaskError),
+}
+
+impl Arrived<'_> {
+    fn into_owned(self) -> Arrived<'static> {
+        match self {
+            Self::Results(results) => Arrived::Results(Cow::Owned(results.into_owned())),
+            Self::Failure(error) => Arrived::Failure(error),
+        }
+    }
 }
 
 impl<R: Send, S: Sink<R>> Inbox<R, S> {
     pub(crate) fn new(order: Order, sink: S) -> Self {
-        let content = Content { sink, order, due: 0, early: BTreeMap::new(), waker: None };
+        let (early, values) = (BTreeMap::new(), PhantomData);
+        let content = Content { sink, order, due: 0, early, waker: None, values };
         Self {
             content: Mutex::new(content),
             task_nanos: AtomicU64::new(0),
@@ -96,32 +119,63 @@ impl<R: Send, S: Sink<R>> Inbox<R, S> {
         self.task_nanos.load(Relaxed)
     }
 
-    pub(crate) fn take_in(
-        &self,
-        first: u64,
-        count: u32,
-        outcomes: impl Iterator<Item = Outcome<R>>,
-    ) {
+    /// Takes in the outcome of a task, which is due.
+    pub(crate) fn accept(&self, outcome: Outcome<R>) {
+        self.change(|content| {
+            content.sink.accept(outcome);
+            content.due += 1;
+        });
+    }
+
+    /// Changes the content and wakes whoever listens.
+    fn change(&self, change: impl FnOnce(&mut Content<R, S>)) {
         let mut content = self.content.lock();
-        if content.order == Order::OfEnds || content.due == first {
-            outcomes.for_each(|outcome| content.sink.accept(outcome));
-            content.due += u64::from(count);
-            content.release_early();
-        } else {
-            content.early.insert(first, outcomes.collect());
-        }
+        change(&mut content);
         let waker = content.waker.take();
         drop(content);
         waker.into_iter().for_each(Waker::wake);
     }
 }
 
-impl<R: Send, S: Sink<R>> Content<R, S> {
-    /// Passes on what was early and is due now.
-    fn release_early(&mut self) {
-        while let Some(outcomes) = self.early.remove(&self.due) {
-            self.due += outcomes.len() as u64;
-            outcomes.into_iter().for_each(|outcome| self.sink.accept(outcome));
+impl<R: DeserializeOwned + Send, S: Sink<R>> Content<R, S> {
+    /// Takes in the outcomes of the `count` tasks from `first` on, now or when they are due.
+    fn take_in(&mut self, first: u64, count: u32, arrived: Arrived<'_>) {
+        if self.order == Order::OfTasks && self.due != first {
+            self.early.insert(first, (count, arrived.into_owned()));
+            return;
+        }
+        self.pass_on(count, arrived);
+        while let Some((count, early)) = self.early.remove(&self.due) {
+            self.pass_on(count, early);
+        }
+    }
+
+    fn pass_on(&mut self, count: u32, arrived: Arrived<'_>) {
+        self.due += u64::from(count);
+        match arrived {
+            Arrived::Results(results) => self.decode(count, &results),
+            Arrived::Failure(error) => {
+                iter::repeat_n(error, count as usize)
+                    .for_each(|error| self.sink.accept(Err(error)));
+            }
+        }
+    }
+
+    /// A user's `Deserialize` may panic: that fails its task, not whoever happens to take in the result, and ends the inner
+    /// loop, so that only such a task pays for being caught.
+    fn decode(&mut self, count: u32, mut results: &[u8]) {
+        let mut left = count;
+        while left > 0 {
+            let decoded = panic::catch_unwind(AssertUnwindSafe(|| {
+                while let Some(fewer) = left.checked_sub(1) {
+                    left = fewer;
+                    self.sink.accept(outcome(frame::take(&mut results)));
+                }
+            }));
+            if decoded.is_err() {
+                let reason = "its `Deserialize` panicked".into();
+                self.sink.accept(Err(TaskError::Undecodable(reason)));
+            }
         }
     }
 }
@@ -218,12 +272,14 @@ impl<R: DeserializeOwned + Send> Job for Gathered<R> {
 }
 
 impl<R: DeserializeOwned + Send, S: Sink<R>> Job for Inbox<R, S> {
-    fn deliver(&self, first: u64, count: u32, mut results: &[u8]) {
-        self.take_in(first, count, (0..count).map(|_| outcome(frame::take(&mut results))));
+    fn deliver(&self, first: u64, count: u32, results: &[u8]) {
+        let results = Arrived::Results(Cow::Borrowed(results));
+        self.change(|content| content.take_in(first, count, results));
     }
 
     fn fail(&self, first: u64, count: u32, error: &TaskError) {
-        self.take_in(first, count, (0..count).map(|_| Err(error.clone())));
+        let failure = Arrived::Failure(error.clone());
+        self.change(|content| content.take_in(first, count, failure));
     }
 
     fn timed(&self, nanos: u64, count: u32) {
@@ -244,30 +300,35 @@ impl<R: DeserializeOwned + Send, S: Sink<R>> Job for Inbox<R, S> {
     }
 }
 
+#[inline]
 fn outcome<R: DeserializeOwned>(frame: Option<Frame<'_>>) -> Outcome<R> {
     match frame {
-        // A user's `Deserialize` may panic: that fails this task, not whoever happens to take in its result.
-        Some(Frame::Value(bytes)) => panic::catch_unwind(AssertUnwindSafe(|| decode(bytes)))
-            .map_err(|_| TaskError::Undecodable("its `Deserialize` panicked".into()))?
-            .map_err(|error| TaskError::Undecodable(error.to_string().into())),
-        Some(Frame::Failure(bytes)) => Err(match decode::<Failure>(bytes) {
-            Ok(failure) => failure.into(),
-            Err(error) => TaskError::Undecodable(error.to_string().into()),
-        }),
+        Some(Frame::Value(bytes)) => decode(bytes).map_err(undecodable),
+        Some(Frame::Failure(bytes)) => Err(failure(bytes)),
         None => Err(TaskError::Undecodable("the worker sent fewer results than it said".into())),
     }
+}
+
+#[cold]
+fn undecodable(error: DecodeError) -> TaskError {
+    TaskError::Undecodable(error.to_string().into())
+}
+
+#[cold]
+fn failure(bytes: &[u8]) -> TaskError {
+    decode::<Failure>(bytes).map_or_else(undecodable, TaskError::from)
 }
 
 #[cfg(test)]
 mod tests {
     use mp_process::encode;
 
-    use super::{super::frame::Kind, *};
+    use super::*;
 
     fn framed(values: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for value in values {
-            frame::push(&mut out, |out| encode(value, out).map(|()| Kind::Value)).unwrap();
+            frame::push(&mut out, |out| encode(value, out)).unwrap();
         }
         out
     }
@@ -300,13 +361,35 @@ mod tests {
         let mut results = Vec::new();
         frame::push(&mut results, |out| {
             out.extend_from_slice(&[0xff; 3]);
-            Ok::<_, &str>(Kind::Value)
+            Ok::<_, &str>(())
         })
         .unwrap();
         results.extend(framed(&[5]));
         inbox.deliver(0, 2, &results);
         assert!(matches!(inbox.take(), Some(Err(TaskError::Undecodable(_)))));
         assert_eq!(inbox.take().unwrap().unwrap(), 5);
+    }
+
+    #[test]
+    fn a_result_that_panics_when_decoded_fails_alone() {
+        #[derive(Debug)]
+        struct Odd(u8);
+        impl<'de> serde::Deserialize<'de> for Odd {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let number = u8::deserialize(deserializer)?;
+                assert!(number % 2 == 1, "even");
+                Ok(Self(number))
+            }
+        }
+        let inbox: Inbox<Odd, _> = Inbox::new(Order::OfTasks, VecDeque::new());
+        inbox.deliver(1, 4, &framed(&[2, 3, 5, 6]));
+        inbox.deliver(0, 1, &framed(&[0]));
+        let outcomes: Vec<_> = std::iter::from_fn(|| inbox.take()).collect();
+        let numbers = outcomes.iter().map(|outcome| outcome.as_ref().ok().map(|odd| odd.0));
+        assert_eq!(numbers.collect::<Vec<_>>(), [None, None, Some(3), Some(5), None]);
+        let panicked = |outcome: &&Outcome<Odd>| matches!(outcome, Err(TaskError::Undecodable(_)));
+        assert_eq!(outcomes.iter().filter(panicked).count(), 3);
+        assert_eq!(inbox.due(), 5);
     }
 
     #[test]

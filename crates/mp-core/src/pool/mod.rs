@@ -14,6 +14,7 @@ mod limits;
 mod local;
 #[expect(clippy::module_inception, reason = "the module of the type that this folder is about")]
 mod pool;
+mod results;
 mod serial;
 mod slot;
 mod state;

@@ -3,13 +3,15 @@
 use std::{mem, time::Instant};
 
 use mp_os::Error;
+use mp_process::{CallOutcome, Tasks};
 
 use super::{
     batch::{Batch, Blob},
     frame::{self, Frame},
     local::Local,
+    results::Results,
     slot::Hook,
-    worker::{call_hook, push_result},
+    worker::{call_hook, failure},
 };
 use crate::{PoolStopped, Result, TaskError, worker};
 
@@ -59,13 +61,34 @@ pub(super) fn run(batch: Batch) {
 
 fn results(batch: &Batch, shared: Blob) -> Result<Vec<u8>, TaskError> {
     let key = batch.function.key;
-    let mut function = shared.open(|shared| key.resolve(shared)).map_err(|error| error.to_string());
-    let (mut args, mut results) = (&batch.args[..], Vec::new());
-    while let Some(Frame::Value(argument)) = frame::take(&mut args) {
-        push_result(&mut results, &mut function, argument)
-            .map_err(|error| TaskError::Unencodable(error.into()))?;
+    let function = shared.open(|shared| key.resolve(shared));
+    let mut function = function.map_err(|error| crate::Error::protocol(error.to_string()))?;
+    let mut run = Run { args: &batch.args, results: Results::default(), error: None };
+    function.call_each(&mut run);
+    run.error.map_or(Ok(run.results.bytes), |error| Err(error.into()))
+}
+
+/// The tasks of a batch on their way through the function.
+struct Run<'r> {
+    args: &'r [u8],
+    results: Results,
+    error: Option<crate::Error>,
+}
+
+impl Tasks for Run<'_> {
+    fn next(&mut self) -> Option<(&[u8], &mut Vec<u8>)> {
+        self.error = self.error.take().or(self.results.end().err());
+        match frame::take(&mut self.args)? {
+            Frame::Value(argument) if self.error.is_none() => {
+                Some((argument, self.results.begin()))
+            }
+            _ => None,
+        }
     }
-    Ok(results)
+
+    fn fail(&mut self, outcome: CallOutcome) {
+        self.error = failure(outcome).and_then(|failure| self.results.fail(failure).err());
+    }
 }
 
 fn copy_error(error: std::io::Error) -> Error {

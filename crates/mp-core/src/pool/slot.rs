@@ -25,6 +25,9 @@ use crate::{Error, Result, TaskError};
 /// The bytes of either ring: small, so that its memory is soon warm; a larger record goes through memory of its own.
 const RING_LEN: usize = 256 << 10;
 
+/// The bytes of a record that goes through the ring itself.
+pub(super) const RECORD_LEN: usize = RING_LEN / 4;
+
 /// The records of either ring.
 const RING_ITEMS: usize = 1 << 12;
 

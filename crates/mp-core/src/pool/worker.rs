@@ -7,22 +7,23 @@ use std::{
 };
 
 use mp_channel::Ring;
-use mp_process::{Call, CallOutcome, Connection, TaskKey, encode};
+use mp_process::{Call, CallOutcome, Connection, TaskKey, Tasks};
 use serde::{Deserialize, Serialize};
 
 use super::{
     batch::Blob,
     bell::Bell,
-    frame::{self, Frame, Kind},
+    frame::{self, Frame},
     journal::{Journal, Writer},
-    slot::ring_error,
+    results::Results,
+    slot::{RECORD_LEN, ring_error},
     stats::resident,
     wire::{Control, Failure, ResultHead, TaskHead},
 };
 use crate::{Error, Result, worker as state};
 
 /// Results are sent when they come to this many bytes, or the batch ends.
-const SEND_LEN: usize = 32 << 10;
+const SEND_LEN: usize = RECORD_LEN / 2;
 
 /// How often a worker looks how much memory it has.
 const LOOK_PAUSE: Duration = Duration::from_millis(1);
@@ -66,7 +67,7 @@ fn run(setup: Setup) -> Result<(), Failure> {
     bell.ring();
     let journal = journal.writer().map_err(broken)?;
     let functions = Functions { control, known: HashMap::new() };
-    let output = Output { journal, results, bell, unsent: Vec::new() };
+    let output = Output { journal, results, bell, unsent: Results::default() };
     let mut worker = Worker { functions, output };
     let mut memory = Memory { max: setup.max_memory, looked: None };
     let mut record = Vec::new();
@@ -145,50 +146,138 @@ struct Output<'a> {
     journal: Writer<'a>,
     results: Ring,
     bell: Bell,
-    /// The framed results that are not sent yet. Kept for its warm memory.
-    unsent: Vec<u8>,
+    /// Those that are not sent yet. Kept for their warm memory.
+    unsent: Results,
 }
 
 impl Output<'_> {
     /// Runs the tasks of a batch.
-    fn run(&mut self, function: &mut Function, head: TaskHead, mut args: &[u8]) -> Result<()> {
-        let mut span = Span { batch: head.batch, first: 0, count: 0, since: Instant::now() };
+    fn run(&mut self, function: &mut Function, head: TaskHead, args: &[u8]) -> Result<()> {
         self.journal.start(head.batch, 0);
         self.journal.watch(head.watch);
-        for index in 0..head.count {
-            let Some(Frame::Value(argument)) = frame::take(&mut args) else {
-                return Err(Error::protocol("a task record ends early"));
-            };
-            if !self.journal.begin(index) {
-                wait_for_the_kill();
-            }
-            let start = self.unsent.len();
-            push_result(&mut self.unsent, function, argument).map_err(Error::protocol)?;
-            if !self.journal.finish(index) {
-                wait_for_the_kill();
-            }
-            span.count += 1;
-            let saved = self.journal.save(&self.unsent[start..]);
-            let last = index + 1 == head.count;
-            if last || !saved || self.unsent.len() >= SEND_LEN {
-                span = self.send(span, last)?;
+        let span = Span { first: 0, count: 0, since: Instant::now() };
+        let mut run = Run { output: self, head, args, span, error: None };
+        match function {
+            Ok(call) => call.call_each(&mut run),
+            Err(reason) => {
+                while run.next().is_some() {
+                    run.fail_with(Failure::Function(reason.clone()));
+                }
             }
         }
-        Ok(())
+        run.error.map_or(Ok(()), Err)
+    }
+}
+
+/// The tasks of a batch on their way through the function.
+struct Run<'r, 'j> {
+    output: &'r mut Output<'j>,
+    head: TaskHead,
+    /// The framed arguments of tasks that have not begun.
+    args: &'r [u8],
+    span: Span,
+    /// Why it ended early.
+    error: Option<Error>,
+}
+
+/// Consecutive tasks of a batch that have ended and whose results are not sent yet.
+struct Span {
+    first: u32,
+    count: u32,
+    since: Instant,
+}
+
+impl Tasks for Run<'_, '_> {
+    #[inline]
+    fn next(&mut self) -> Option<(&[u8], &mut Vec<u8>)> {
+        let argument = self.end_last().and_then(|()| self.begin_next());
+        match argument {
+            Ok(argument) => Some((argument?, self.output.unsent.begin())),
+            Err(error) => {
+                self.error = Some(error);
+                None
+            }
+        }
     }
 
-    /// Sends what is unsent, and only then lets the journal forget it. What comes next is the span that is returned.
-    fn send(&mut self, Span { batch, first, count, since }: Span, last: bool) -> Result<Span> {
-        let now = Instant::now();
+    #[cold]
+    fn fail(&mut self, outcome: CallOutcome) {
+        if let Some(failure) = failure(outcome) {
+            self.fail_with(failure);
+        }
+    }
+}
+
+impl<'r> Run<'r, '_> {
+    /// The last task has returned, unless it has failed.
+    #[inline]
+    fn end_last(&mut self) -> Result<()> {
+        match self.output.unsent.end()? {
+            Some(start) => self.save(start),
+            None => self.error.take().map_or(Ok(()), Err),
+        }
+    }
+
+    /// The argument of the next task, which is said to run from now on.
+    #[inline]
+    fn begin_next(&mut self) -> Result<Option<&'r [u8]>> {
+        let index = self.index();
+        if index == self.head.count {
+            return Ok(None);
+        }
+        let Some(Frame::Value(argument)) = frame::take(&mut self.args) else {
+            return Err(Error::protocol("a task record ends early"));
+        };
+        if !self.output.journal.begin(index) {
+            wait_for_the_kill();
+        }
+        Ok(Some(argument))
+    }
+
+    /// The index of the first task that has not ended.
+    #[inline]
+    fn index(&self) -> u32 {
+        self.span.first + self.span.count
+    }
+
+    #[cold]
+    fn fail_with(&mut self, failure: Failure) {
+        let failed = self.output.unsent.fail(failure).and_then(|start| self.save(start));
+        self.error = failed.err();
+    }
+
+    /// Commits the outcome of the running task, which begins at `start` of those unsent.
+    #[inline]
+    fn save(&mut self, start: usize) -> Result<()> {
+        let Output { journal, unsent, .. } = &mut *self.output;
+        let index = self.span.first + self.span.count;
+        if !journal.finish(index) {
+            wait_for_the_kill();
+        }
+        self.span.count += 1;
+        let is_saved = journal.save(&unsent.bytes[start..]);
+        let is_last = index + 1 == self.head.count;
+        if is_last || !is_saved || unsent.bytes.len() >= SEND_LEN {
+            self.send(is_last)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sends what is unsent, and only then lets the journal forget it.
+    fn send(&mut self, last: bool) -> Result<()> {
+        let Span { first, count, since } = self.span;
+        let Output { journal, results, bell, unsent } = &mut *self.output;
+        let (now, batch) = (Instant::now(), self.head.batch);
         let nanos = now.duration_since(since).as_nanos().try_into().unwrap_or(u64::MAX);
         let head = ResultHead { batch, count, last, nanos };
-        self.results.push_parts(&[&head.to_bytes(), &self.unsent]).map_err(ring_error)?;
-        self.bell.ring();
-        self.unsent.clear();
-        let next = Span { batch, first: first + count, count: 0, since: now };
-        self.journal.start(batch, next.first);
-        self.journal.end();
-        Ok(next)
+        results.push_parts(&[&head.to_bytes(), &unsent.bytes]).map_err(ring_error)?;
+        bell.ring();
+        unsent.bytes.clear();
+        self.span = Span { first: first + count, count: 0, since: now };
+        journal.start(batch, self.span.first);
+        journal.end();
+        Ok(())
     }
 }
 
@@ -199,35 +288,7 @@ fn wait_for_the_kill() -> ! {
     }
 }
 
-/// Consecutive tasks of a batch whose results are not sent yet.
-struct Span {
-    batch: u32,
-    first: u32,
-    count: u32,
-    since: Instant,
-}
-
-/// Runs one task and appends its framed outcome.
-pub(super) fn push_result(
-    out: &mut Vec<u8>,
-    function: &mut Function,
-    mut argument: &[u8],
-) -> Result<(), String> {
-    let failed = frame::push(out, |out| {
-        let failure = match function {
-            Ok(call) => failure(call.call(&mut argument, out)),
-            Err(error) => Some(Failure::Function(error.clone())),
-        };
-        failure.map_or(Ok(Kind::Value), |failure| encode(&failure, out).map(|()| Kind::Failure))
-    });
-    // A result too long to be an item is a failure of its task, like one that cannot be encoded.
-    failed.or_else(|error| {
-        let failure = Failure::Result(error);
-        frame::push(out, |out| encode(&failure, out).map(|()| Kind::Failure))
-    })
-}
-
-fn failure(outcome: CallOutcome) -> Option<Failure> {
+pub(super) fn failure(outcome: CallOutcome) -> Option<Failure> {
     match outcome {
         CallOutcome::Returned => None,
         CallOutcome::Panicked(panic) => Some(Failure::Panicked(panic)),
