@@ -5,9 +5,22 @@ use crate::{Pool, PoolBuilder, Process, ProcessBuilder, Queue, Result};
 
 /// A start method, and all that is started by it: Python's `get_context`.
 ///
-/// For libraries, which have a method of their own and leave the [default](crate::set_start_method) to the program. What
-/// needs no process, such as queues and pipes, is the same by every method, and works between processes of different
-/// ones; it is here so that a context can be handed on alone.
+/// For libraries, which have a method of their own and leave the [default](crate::set_start_method) to the program.
+///
+/// Here is what starts processes, and [`queue`](Self::queue) for what most of them are started with. Python's contexts have
+/// the rest as well, because there a lock or a queue works only between processes of one method. Here they are the same by
+/// every method, and work between processes of different ones, so each is made by its own type:
+///
+/// | Python | here |
+/// |---|---|
+/// | `ctx.Lock()`, `RLock()` | [`Lock::new`](crate::Lock::new), [`RLock::new`](crate::RLock::new) |
+/// | `ctx.Semaphore(n)`, `BoundedSemaphore(n)` | [`Semaphore::new`](crate::Semaphore::new), [`BoundedSemaphore::new`](crate::BoundedSemaphore::new) |
+/// | `ctx.Condition()`, `Event()`, `Barrier(n)` | [`Condition::new`](crate::Condition::new), [`Event::new`](crate::Event::new), [`Barrier::new`](crate::Barrier::new) |
+/// | `ctx.Value(t, v)`, `Array(t, n)`, `RawValue`, `RawArray` | [`Value::new`](crate::Value::new), [`Array::new`](crate::Array::new) |
+/// | `ctx.JoinableQueue(n)`, `SimpleQueue()` | [`JoinableQueue::bounded`](crate::JoinableQueue::bounded), [`SimpleQueue::new`](crate::SimpleQueue::new) |
+/// | `ctx.Pipe(duplex)` | [`pipe`](crate::pipe), [`one_way_pipe`](crate::one_way_pipe) |
+/// | `ctx.active_children()`, `cpu_count()` | [`active_children`](crate::active_children), [`cpu_count`](crate::cpu_count) |
+/// | `ctx.set_forkserver_preload(...)` | [`set_forkserver_preload`](crate::set_forkserver_preload) |
 ///
 /// # Examples
 ///

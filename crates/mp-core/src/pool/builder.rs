@@ -5,7 +5,7 @@ use std::{
 };
 
 use mp_os::Deadline;
-use mp_process::{Builder, StartMethod};
+use mp_process::{Builder, StartMethod, cpu_count};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -35,11 +35,11 @@ static POOLS: AtomicU64 = AtomicU64::new(1);
 #[must_use]
 pub struct PoolBuilder {
     settings: Settings,
+    workers: Option<usize>,
 }
 
 #[derive(Debug)]
 pub(super) struct Settings {
-    pub(super) workers: usize,
     pub(super) options: Options,
     pub(super) drop_grace: Duration,
     pub(super) initializer: Option<Hook>,
@@ -67,7 +67,6 @@ impl Settings {
 impl PoolBuilder {
     pub(super) fn new() -> Self {
         let settings = Settings {
-            workers: std::thread::available_parallelism().map_or(1, Into::into),
             options: Options::default(),
             drop_grace: Duration::from_secs(1),
             initializer: None,
@@ -80,12 +79,12 @@ impl PoolBuilder {
             name: format!("Pool-{}", POOLS.fetch_add(1, Relaxed)),
             start_method: StartMethod::default(),
         };
-        Self { settings }
+        Self { settings, workers: None }
     }
 
     /// The number of workers; by default, one for each processor that this process may use.
     pub fn workers(mut self, workers: usize) -> Self {
-        self.settings.workers = workers;
+        self.workers = Some(workers);
         self
     }
 
@@ -211,13 +210,15 @@ impl PoolBuilder {
     /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) where the number of workers is zero; an error of the operating
     /// system where a worker cannot be started; [`Error::Stopped`] where the initializer failed.
     pub fn build(self) -> Result<Pool> {
-        if self.settings.workers == 0 {
+        // It takes a dozen system calls to find out how many processors there are.
+        let workers = self.workers.unwrap_or_else(cpu_count);
+        if workers == 0 {
             return Err(
                 mp_os::Error::invalid_input("start", "pool", "it would have no workers").into()
             );
         }
         let has_initializer = self.settings.initializer.is_some();
-        let local = Local::new(self.settings)?;
+        let local = Local::new(workers, self.settings)?;
         if local.settings.is_serial {
             serial::begin(&local)?;
             return Ok(Pool { local, supervisor: None });

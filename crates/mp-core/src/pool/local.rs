@@ -52,9 +52,9 @@ thread_local! {
 }
 
 impl Local {
-    pub(super) fn new(settings: Settings) -> Result<Arc<Self>> {
+    pub(super) fn new(workers: usize, settings: Settings) -> Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            size: AtomicUsize::new(settings.workers),
+            size: AtomicUsize::new(workers),
             settings,
             bell: Bell::create()?,
             state: Mutex::default(),
