@@ -229,12 +229,12 @@ fn k13_k27_x09_sizes_that_make_no_sense_are_refused() {
     });
 }
 
-/// How many children this process has.
+/// How many children this process has, beside one that is made ahead, sooner or later.
 fn children() -> usize {
     let mine = format!("PPid:\t{}\n", process::id());
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let status = processes.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok());
-    status.filter(|status| status.contains(&mine)).count()
+    status.filter(|status| status.contains(&mine) && !status.contains("mp-spare")).count()
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashMap,
+    fs,
     hint::black_box,
+    path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     thread,
@@ -12,7 +14,11 @@ use std::{
 use mp_core::{Pool, ProcessError, Queue, Signal, TaskError};
 use mp_testkit::{Watched, isolated, isolated_for};
 
-use crate::{LONG, pool_death::wait_for_workers, warm_up};
+use crate::{
+    LONG,
+    pool_death::{MemoryGroup, wait_for_workers},
+    warm_up,
+};
 
 /// What a task does.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,14 +31,18 @@ enum Deed {
     Exit,
     /// Asks for more memory than there is.
     Exhaust,
+    /// Takes more memory than its cgroup has, until the kernel kills it; exits where no cgroup can be made.
+    Starve,
     /// Runs for longer than it may.
     Hang,
 }
 
 /// One in fifteen dies.
 fn deed(n: u32) -> Deed {
-    if n % 1_500 == 1_000 {
-        return Deed::Hang;
+    match n % 1_500 {
+        500 => return Deed::Starve,
+        1_000 => return Deed::Hang,
+        _ => {}
     }
     match n.wrapping_mul(0x9e37_79b9) >> 20 & 0x3ff {
         0..16 => Deed::Panic,
@@ -45,7 +55,10 @@ fn deed(n: u32) -> Deed {
     }
 }
 
-fn run((n, begun): (u32, &Queue<u32>)) -> u32 {
+/// What all tasks share: where they tell that they begin, and the directory of the cgroup.
+type Shared = (Queue<u32>, Option<PathBuf>);
+
+fn run((begun, group): &Shared, n: u32) -> u32 {
     begun.put(n).unwrap();
     let me = || Watched::new(process::id()).unwrap();
     match deed(n) {
@@ -57,21 +70,34 @@ fn run((n, begun): (u32, &Queue<u32>)) -> u32 {
         Deed::Exit => process::exit((n % 100) as i32),
         // More than an address space: no machine has it, and none reserves any of it.
         Deed::Exhaust => drop(black_box(vec![1u8; isize::MAX as usize])),
+        Deed::Starve => match group {
+            Some(group) => starve(group),
+            None => process::exit((n % 100) as i32),
+        },
         Deed::Hang => mp_testkit::wait_for_kill(),
     }
     n
+}
+
+fn starve(group: &Path) -> ! {
+    fs::write(group.join("cgroup.procs"), process::id().to_string()).unwrap();
+    let mut eaten = Vec::new();
+    loop {
+        eaten.push(black_box(vec![1u8; 1 << 20]));
+    }
 }
 
 /// Long beside what any other death takes on a busy machine: a second was not.
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// Whether the outcome is what the task's deed leads to.
-fn is_right(n: u32, outcome: &Result<u32, TaskError>) -> bool {
+fn is_right(n: u32, outcome: &Result<u32, TaskError>, has_group: bool) -> bool {
     match (deed(n), outcome) {
         (Deed::Return, Ok(value)) => *value == n,
         (Deed::Panic, Err(TaskError::Panicked(panic))) => panic.message == format!("task {n}"),
         (Deed::Hang, Err(TaskError::TimedOut(_))) => true,
-        (Deed::Exit, Err(TaskError::WorkerDied(cause))) => {
+        (Deed::Starve, Err(_)) if has_group => is_killed(outcome),
+        (Deed::Exit | Deed::Starve, Err(TaskError::WorkerDied(cause))) => {
             matches!(**cause, ProcessError::Exited(code) if code == (n % 100) as i32)
         }
         (deed, Err(TaskError::WorkerDied(cause))) => {
@@ -103,6 +129,8 @@ fn storm_without_backtraces(tasks: u32) {
 /// Runs `tasks` tasks, and kills a worker from outside every now and then.
 fn storm(tasks: u32, chunk_size: u32) {
     const WORKERS: usize = 3;
+    let group = MemoryGroup::new(16 << 20);
+    println!("memory cgroup: {:?}", group.as_ref().map(|group| &group.0));
     let builder = Pool::builder().workers(WORKERS).chunk_size(chunk_size);
     let pool = builder.task_timeout(LIMIT).build().unwrap();
     let begun = Queue::bounded(1 << 12).unwrap();
@@ -117,10 +145,11 @@ fn storm(tasks: u32, chunk_size: u32) {
         });
         let mut wrong = Vec::new();
         let mut heard = 0;
-        let outcomes = pool.job().imap_with(&begun, |begun, n| run((n, begun)), 0..tasks).unwrap();
+        let shared = (begun.clone(), group.as_ref().map(|group| group.0.clone()));
+        let outcomes = pool.job().imap_with(&shared, run, 0..tasks).unwrap();
         for (n, outcome) in (0..).zip(outcomes) {
             heard += 1;
-            if !is_right(n, &outcome) {
+            if !is_right(n, &outcome, group.is_some()) {
                 wrong.push((n, outcome));
             }
             if n % 97 == 0
