@@ -2,7 +2,7 @@
 
 use criterion::Criterion;
 use mp_benches::{
-    Cores, Group, Link, Ratio,
+    Cores, Group, Link, Ratio, hand_over,
     link::{
         BytesLink, ConnectionLink, DatagramLink, EventFd, FifoLink, Futex, LineLink, MappedFile,
         NamedDatagramLink, NamedSemaphore, NamedSeqpacketLink, NamedStreamLink, NumberLink,
@@ -12,6 +12,7 @@ use mp_benches::{
     },
     run, there_and_back, wake_and_be_woken,
 };
+use mp_flock::{Flock, Ofd};
 
 const SPINNING: &str = "round-trip-spinning";
 const AWAKE: &str = "round-trip-awake";
@@ -51,17 +52,27 @@ fn spinning(criterion: &mut Criterion) {
 
 /// Each asks for the next message at once, and waits as the primitive waits: most of them sleep.
 fn awake(criterion: &mut Criterion) {
-    each(&mut criterion.benchmark_group(AWAKE), &On(Cores::Two));
+    let mut group = criterion.benchmark_group(AWAKE);
+    each(&mut group, &On(Cores::Two));
+    hand_over::<Flock>(&mut group, Cores::Two);
+    hand_over::<Ofd>(&mut group, Cores::Two);
+    group.finish();
 }
 
 /// Only one of the processes can run at a time, so each is woken.
 fn same_core(criterion: &mut Criterion) {
-    each(&mut criterion.benchmark_group(SAME_CORE), &On(Cores::Same));
+    let mut group = criterion.benchmark_group(SAME_CORE);
+    each(&mut group, &On(Cores::Same));
+    hand_over::<Flock>(&mut group, Cores::Same);
+    hand_over::<Ofd>(&mut group, Cores::Same);
+    group.finish();
 }
 
 /// Each message is sent when its receiver has been asleep for a while.
 fn asleep(criterion: &mut Criterion) {
-    each(&mut criterion.benchmark_group(ASLEEP), &Late);
+    let mut group = criterion.benchmark_group(ASLEEP);
+    each(&mut group, &Late);
+    group.finish();
 }
 
 /// How to measure a link.

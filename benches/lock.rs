@@ -4,18 +4,25 @@ use std::{
     cell::LazyCell,
     hint::black_box,
     sync::{
-        Mutex,
+        Barrier, Mutex,
         atomic::Ordering::{Relaxed, SeqCst},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
-use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
+use criterion::Criterion;
 use mp_benches::{
-    Cores, Lock, Peer, Ratio, Rounds, Words,
+    Cores, FileLock, Group, Lock, Peer, Ratio, Rounds, Words,
     lock::{Leaf, Plain, Pthread, PthreadRobust, Robust, Semaphore},
-    run,
+    open_file, pin_to, run,
 };
 use mp_core::Value;
+use mp_flock::{Flock, Ofd};
+use mp_sem::{
+    posix,
+    sysv::{Key, SemaphoreSet},
+};
 use mp_sync::{Event, ReentrantLock, RwLock};
 
 const UNCONTENDED: &str = "lock-uncontended";
@@ -66,6 +73,16 @@ fn uncontended(criterion: &mut Criterion) {
         let lock = parking_lot::Mutex::new(0);
         bencher.iter(|| *black_box(&lock).lock());
     });
+    group.bench_function("posix-sem", |bencher| {
+        let semaphore = posix::Semaphore::unnamed(1).expect("a semaphore");
+        bencher.iter(|| drop(semaphore.acquire().expect("a permit")));
+    });
+    group.bench_function("sysv-sem", |bencher| {
+        let set = SemaphoreSet::create_new(Key::PRIVATE, &[1]).expect("a set of semaphores");
+        bencher.iter(|| drop(set.acquire(0).expect("a permit")));
+    });
+    file_lock_alone::<Flock>(&mut group);
+    file_lock_alone::<Ofd>(&mut group);
     group.bench_function("fetch_add", |bencher| {
         let words = Words::create();
         let word = words.u64(0);
@@ -74,12 +91,19 @@ fn uncontended(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn lock_alone<L: Lock>(group: &mut BenchmarkGroup<'_, WallTime>) {
+fn lock_alone<L: Lock>(group: &mut Group<'_>) {
     group.bench_function(L::NAME, |bencher| {
         let words = Words::create();
         L::create(&words);
         let lock = L::attach(&words);
         bencher.iter(|| lock.with(|| black_box(())));
+    });
+}
+
+fn file_lock_alone<B: FileLock>(group: &mut Group<'_>) {
+    group.bench_function(B::NAME, |bencher| {
+        let [file] = open_file();
+        bencher.iter(|| drop(B::request().lock(&file).expect("a file of our own")));
     });
 }
 
@@ -130,11 +154,37 @@ fn contended(criterion: &mut Criterion) {
     lock_together::<Pthread>(&mut group);
     lock_together::<PthreadRobust>(&mut group);
     lock_together::<Semaphore>(&mut group);
+    group.bench_function("std", |bencher| {
+        let number = Mutex::new(0);
+        let add = || *number.lock().expect("nobody panics in it") += 1;
+        bencher.iter_custom(|count| two_threads(count, add));
+    });
+    group.bench_function("parking_lot", |bencher| {
+        let number = parking_lot::Mutex::new(0);
+        bencher.iter_custom(|count| two_threads(count, || *number.lock() += 1));
+    });
     group.finish();
 }
 
+/// The ceiling: two threads of one process on two cores, which share half of `count` each.
+fn two_threads(count: u64, step: impl Fn() + Sync) -> Duration {
+    let (ours, theirs) = Cores::Two.numbers();
+    let begin = Barrier::new(2);
+    let half = |core| {
+        pin_to(core);
+        begin.wait();
+        let start = Instant::now();
+        (0..count.div_ceil(2)).for_each(|_| step());
+        start.elapsed()
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(|| half(theirs));
+        half(ours).max(other.join().expect("a thread that counts"))
+    })
+}
+
 /// Two processes add to one number, which shows that they exclude each other.
-fn lock_together<L: Lock + 'static>(group: &mut BenchmarkGroup<'_, WallTime>) {
+fn lock_together<L: Lock + 'static>(group: &mut Group<'_>) {
     let words = Words::create();
     L::create(&words);
     let lock = L::attach(&words);
@@ -152,7 +202,7 @@ fn lock_together<L: Lock + 'static>(group: &mut BenchmarkGroup<'_, WallTime>) {
 }
 
 /// The same with a number that brings its lock along.
-fn value_together(group: &mut BenchmarkGroup<'_, WallTime>) {
+fn value_together(group: &mut Group<'_>) {
     let value = Value::new(0_u64).expect("a value");
     let peer = LazyCell::new(|| Peer::start(Cores::Two, update_in_rounds, value.clone()));
     let mut sum = 0;

@@ -2,15 +2,14 @@
 
 use std::{
     cell::{LazyCell, RefCell},
+    hint::black_box,
+    iter,
     ops::Range,
     time::Instant,
 };
 
-use criterion::{
-    BatchSize, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput,
-    measurement::WallTime,
-};
-use mp_benches::{Cores, Python, Ratio, pin_to, run, unpin};
+use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput};
+use mp_benches::{Cores, Group, Python, Ratio, pin_to, run, unpin};
 use mp_core::Pool;
 
 const MAP: &str = "pool-map";
@@ -19,10 +18,11 @@ const ONE_BY_ONE: &str = "pool-submit-get";
 const BYTES_64_KIB: &str = "pool-map-65536";
 const BYTES_1_MIB: &str = "pool-map-1048576";
 const SHORT_LIFE: &str = "pool-life";
+const BY_SIZE: &str = "pool-task-us";
 
 fn main() {
     run(
-        &[map, map_in_chunks_of_one, one_by_one, map_64_kib, map_1_mib, short_life],
+        &[map, map_in_chunks_of_one, one_by_one, map_64_kib, map_1_mib, short_life, by_size],
         &[
             Ratio::new(MAP, "python/1", "Pool/1"),
             Ratio::new(MAP, "python/2", "Pool/2"),
@@ -32,6 +32,10 @@ fn main() {
             Ratio::new(ONE_BY_ONE, "python/1", "Pool/1"),
             Ratio::new(BYTES_64_KIB, "python/2", "Pool/2"),
             Ratio::new(BYTES_1_MIB, "python/2", "Pool/2"),
+            Ratio::new(BY_SIZE, "sequential/1000", "Pool/1000"),
+            Ratio::new(BY_SIZE, "sequential/100", "Pool/100"),
+            Ratio::new(BY_SIZE, "sequential/10", "Pool/10"),
+            Ratio::new(BY_SIZE, "python/1000", "Pool/1000"),
             Ratio::new(SHORT_LIFE, "python/2", "Pool/2"),
         ],
     );
@@ -152,16 +156,64 @@ fn short_life(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The same work in tasks that take so many microseconds of one core, one after the other, and by a pool of two workers:
+/// how much a task must do for a second core to be worth it.
+fn by_size(criterion: &mut Criterion) {
+    let mut group = slow_group(criterion, BY_SIZE);
+    let steps = LazyCell::new(steps_of_a_microsecond);
+    let pool = LazyCell::new(|| pool(2, None));
+    for (micros, tasks) in [(0, 100_000), (1, 20_000), (10, 2_000), (100, 200), (1000, 40)] {
+        group.throughput(Throughput::Elements(tasks as u64));
+        group.bench_function(BenchmarkId::new("sequential", micros), |bencher| {
+            let steps = micros * *steps;
+            bencher.iter(|| (0..tasks).for_each(|_| _ = black_box(walk(steps))));
+        });
+        group.bench_function(BenchmarkId::new("Pool", micros), |bencher| {
+            let (pool, steps) = (&*pool, micros * *steps);
+            let expected = walk(steps);
+            bencher.iter(|| {
+                let ends = pool.map(walk, iter::repeat_n(steps, tasks));
+                let ends = ends.expect("a pool that works");
+                assert_eq!((ends.len(), ends.last()), (tasks, Some(&expected)));
+            });
+        });
+        let case = ["map_walks", "2", &tasks.to_string(), &micros.to_string()];
+        python_by(&mut group, BenchmarkId::new("python", micros), &case);
+    }
+    group.finish();
+}
+
+/// Steps of which each needs the one before: work for a core and nothing else.
+fn walk(steps: u64) -> u64 {
+    (0..steps).fold(1, |place, step| black_box(place ^ step).wrapping_mul(0x5851_f42d_4c95_7f2d))
+}
+
+/// As many as this machine does in a microsecond, at its best of many tries.
+fn steps_of_a_microsecond() -> u64 {
+    const STEPS: u64 = 20_000;
+    let try_once = |_| {
+        let start = Instant::now();
+        black_box(walk(STEPS));
+        start.elapsed()
+    };
+    let best = (0..100).map(try_once).min().expect("a hundred tries");
+    (STEPS as f64 / (best.as_secs_f64() * 1e6)) as u64
+}
+
 /// For what takes milliseconds.
-fn slow_group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+fn slow_group<'a>(criterion: &'a mut Criterion, name: &str) -> Group<'a> {
     let mut group = criterion.benchmark_group(name);
     group.sample_size(15).sampling_mode(SamplingMode::Flat);
     group
 }
 
-fn python(group: &mut BenchmarkGroup<'_, WallTime>, workers: usize, case: &[&str]) {
+fn python(group: &mut Group<'_>, workers: usize, case: &[&str]) {
+    python_by(group, BenchmarkId::new("python", workers), case);
+}
+
+fn python_by(group: &mut Group<'_>, id: BenchmarkId, case: &[&str]) {
     let Some(version) = Python::version() else {
-        println!("python with {workers} workers is skipped: there is no python3");
+        println!("a case of Python is skipped: there is no python3");
         return;
     };
     let python = LazyCell::new(|| {
@@ -169,7 +221,7 @@ fn python(group: &mut BenchmarkGroup<'_, WallTime>, workers: usize, case: &[&str
         println!("{version}");
         RefCell::new(Python::start(case))
     });
-    group.bench_function(BenchmarkId::new("python", workers), |bencher| {
+    group.bench_function(id, |bencher| {
         bencher.iter_custom(|count| python.borrow_mut().measure(count));
     });
 }

@@ -33,6 +33,29 @@ def map_bytes(workers, items, length):
     return lambda: pool.map(len, strings)
 
 
+def walk(steps):
+    """Steps of which each needs the one before."""
+    place = 1
+    for step in range(steps):
+        place = (place ^ step) * 0x5851F42D4C957F2D & 0xFFFFFFFFFFFFFFFF
+    return place
+
+
+def map_walks(workers, tasks, micros):
+    """Tasks that take so many microseconds of one core each."""
+    steps = 20_000
+
+    def measure():
+        start = time.perf_counter()
+        walk(steps)
+        return time.perf_counter() - start
+
+    per_micro = steps / (min(measure() for _ in range(20)) * 1e6)
+    pool = multiprocessing.Pool(workers)
+    work = [round(micros * per_micro)] * tasks
+    return lambda: pool.map(walk, work)
+
+
 def one_at_a_time(workers):
     """One task is submitted, and its result waited for."""
     pool = multiprocessing.Pool(workers)
@@ -53,7 +76,7 @@ def short_life(workers):
     return run
 
 
-CASES = {case.__name__: case for case in (map_numbers, map_bytes, one_at_a_time, short_life)}
+CASES = {case.__name__: case for case in (map_numbers, map_bytes, map_walks, one_at_a_time, short_life)}
 
 
 def main():

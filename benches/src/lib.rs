@@ -11,6 +11,7 @@
 //! | [`Lock`] | locks in shared memory, by one trait |
 //! | [`Link`] | ways to send a message to another process, by one trait |
 //! | [`there_and_back`], [`wake_and_be_woken`], [`stream`] | what they cost, by [`sizes`] |
+//! | [`hand_over`] | a file lock that two processes hand over to each other |
 //! | [`Words`] | atomics in shared memory, each with a cache line of its own |
 //! | [`Python`] | the same work done by `multiprocessing`, measured inside Python |
 //! | [`system_call`], [`memcpy`], [`fork_and_wait`] | the least that those cost |
@@ -27,6 +28,7 @@ mod memcpy;
 mod peer;
 mod python;
 mod ratio;
+mod relay;
 mod run;
 mod sizes;
 mod sys;
@@ -43,6 +45,7 @@ pub use crate::{
     peer::{Peer, Rounds},
     python::Python,
     ratio::Ratio,
+    relay::{FileLock, hand_over, open_file},
     run::run,
     sizes::{few_sizes, sizes},
     sys::{fork_and_wait, system_call},

@@ -10,9 +10,10 @@ pub fn run(groups: &[fn(&mut Criterion)], ratios: &[Ratio]) {
     // Many short samples rather than few long ones: their median forgets those in which somebody else had the core.
     let mut criterion = Criterion::default()
         .output_directory(&ratio::output())
-        .sample_size(40)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(1500))
+        .sample_size(30)
+        .nresamples(10_000)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(300))
         .configure_from_args();
     for group in groups {
         group(&mut criterion);

@@ -14,7 +14,8 @@ use std::{
 use mp_mqueue::{posix, sysv};
 use mp_os::sysv::Key;
 use mp_pipe::{Fifo, PipeReader, PipeWriter};
-use mp_signal::{Block, Signal};
+use mp_signal::{Block, Signal, Target};
+use nix::unistd::gettid;
 use serde::{Deserialize, Serialize};
 
 use super::{Link, number};
@@ -78,6 +79,11 @@ pub struct SignalLink {
     blocked: Option<Block>,
 }
 
+/// The line of the number of the receiver's process.
+const PROCESS: usize = 0;
+/// The line of that of its thread, which is written last.
+const THREAD: usize = 1;
+
 impl SignalLink {
     fn signal() -> Signal {
         Signal::rt(3).expect("there are thirty of them")
@@ -93,14 +99,16 @@ impl Link for SignalLink {
     }
 
     fn send(&mut self, message: &[u8]) {
-        let receiver = loop {
-            match self.words.u32(0).load(Acquire) {
+        let thread = loop {
+            match self.words.u32(THREAD).load(Acquire) {
                 0 => hint::spin_loop(),
-                process => break process,
+                thread => break thread,
             }
         };
         let value = usize::try_from(number::read(message)).expect("a word");
-        let target = mp_signal::Target::Process(receiver);
+        let process = self.words.u32(PROCESS).load(Relaxed);
+        // Not to the process, which has threads that do not block it: of those the kernel would take one, to end them all.
+        let target = Target::Thread { process, thread };
         while let Err(error) = mp_signal::queue(target, Self::signal(), value) {
             // As many are pending as may be, and the kernel has no call that waits for room.
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
@@ -112,7 +120,8 @@ impl Link for SignalLink {
         let words = &self.words;
         let blocked = self.blocked.get_or_insert_with(|| {
             let blocked = Block::new(Self::signal()).expect("it may be blocked");
-            words.u32(0).store(process::id(), Release);
+            words.u32(PROCESS).store(process::id(), Relaxed);
+            words.u32(THREAD).store(gettid().as_raw().cast_unsigned(), Release);
             blocked
         });
         let info = blocked.wait().expect("a signal");
