@@ -19,25 +19,35 @@ use crate::sys;
 /// assert!(Deadline::after(Duration::ZERO).is_past());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline(
-    /// `None` waits for ever.
-    Option<Instant>,
-);
+pub struct Deadline(When);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Never,
+    /// It has passed since it was made: operations that do not wait need not look at the clock.
+    Past,
+    At(Instant),
+}
 
 impl Deadline {
     /// Waits for ever.
     pub const fn never() -> Self {
-        Self(None)
+        Self(When::Never)
     }
 
     /// Gives up at `instant`.
     pub const fn at(instant: Instant) -> Self {
-        Self(Some(instant))
+        Self(When::At(instant))
     }
 
     /// Gives up when `timeout` has passed from now; never, where that is beyond what [`Instant`] can express.
+    #[inline]
     pub fn after(timeout: Duration) -> Self {
-        Self(Instant::now().checked_add(timeout))
+        if timeout.is_zero() { Self(When::Past) } else { Self::from_now(timeout) }
+    }
+
+    fn from_now(timeout: Duration) -> Self {
+        Self(Instant::now().checked_add(timeout).map_or(When::Never, When::At))
     }
 
     /// The earlier of this deadline and `limit` from now: one slice of a wait that re-checks its condition.
@@ -45,24 +55,37 @@ impl Deadline {
     pub fn or_after(self, limit: Duration) -> Self {
         let slice = Self::after(limit);
         match (self.0, slice.0) {
-            (Some(own), Some(end)) => Self(Some(own.min(end))),
-            (own, end) => Self(own.or(end)),
+            (When::At(own), When::At(end)) => Self::at(own.min(end)),
+            (When::Never, _) | (_, When::Past) => slice,
+            (When::Past, _) | (_, When::Never) => self,
         }
     }
 
     /// The instant at which this deadline passes; `None` if it never does.
-    pub const fn instant(self) -> Option<Instant> {
-        self.0
+    pub fn instant(self) -> Option<Instant> {
+        match self.0 {
+            When::Never => None,
+            When::Past => Some(Instant::now()),
+            When::At(instant) => Some(instant),
+        }
     }
 
     /// The time left, zero once the deadline has passed; `None` waits for ever.
     pub fn remaining(self) -> Option<Duration> {
-        self.0.map(|instant| instant.saturating_duration_since(Instant::now()))
+        match self.0 {
+            When::Never => None,
+            When::Past => Some(Duration::ZERO),
+            When::At(instant) => Some(instant.saturating_duration_since(Instant::now())),
+        }
     }
 
     /// Whether the deadline has passed.
     pub fn is_past(self) -> bool {
-        self.0.is_some_and(|instant| instant <= Instant::now())
+        match self.0 {
+            When::Never => false,
+            When::Past => true,
+            When::At(instant) => instant <= Instant::now(),
+        }
     }
 
     /// This deadline as an absolute `CLOCK_MONOTONIC` time, for the calls that take one; `None` waits for ever.
@@ -111,6 +134,18 @@ mod tests {
         let time = Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap());
         assert!(time >= before + Duration::from_secs(3) - Duration::from_nanos(1_000));
         assert!(Deadline::never().to_monotonic().is_none());
+    }
+
+    #[test]
+    fn no_time_is_past_at_once() {
+        let past = Deadline::after(Duration::ZERO);
+        assert!(past.is_past() && past.remaining() == Some(Duration::ZERO));
+        assert!(past.instant().is_some_and(|instant| instant <= Instant::now()));
+        for other in [Deadline::never(), Deadline::after(Duration::from_secs(9))] {
+            assert!(other.or_after(Duration::ZERO).is_past());
+        }
+        assert!(past.or_after(Duration::MAX).is_past());
+        assert!(past.to_monotonic().is_some());
     }
 
     #[test]

@@ -64,6 +64,7 @@ macro_rules! family {
         ///
         /// One that says so (`WouldBlock`, or `TimedOut`) where it would have to wait; otherwise as there.
         #[allow(clippy::needless_question_mark, reason = "the forms may have one error")]
+        #[inline]
         $visibility fn $try_form $(<$lifetime>)? (
             $self: $receiver $(, $argument: $type)*
         ) -> $crate::Result<$output, $trying> {
