@@ -73,6 +73,7 @@ impl<'m, T> Mutex<'m, T> {
     }
 
     /// Whether a holder has died inside, and nobody has said that this does not matter.
+    #[inline]
     pub fn is_poisoned(&self) -> bool {
         self.raw.poison.load(Acquire) != 0
     }
@@ -113,7 +114,7 @@ impl<'m, T: Pod> Mutex<'m, T> {
         ///
         /// [`LockError::OwnerDied`] with the guard; [`Deadlock`](std::io::ErrorKind::Deadlock) where this thread holds it
         /// already; what `futex(2)` and `set_robust_list(2)` fail with, where a seccomp filter denies them.
-        #[inline]
+        #[inline(always)]
         pub fn lock, try_lock, lock_timeout, lock_deadline(self: &Self) -> MutexGuard<'m, T> = lock_until;
     }
 
@@ -124,7 +125,7 @@ impl<'m, T: Pod> Mutex<'m, T> {
     /// # Errors
     ///
     /// As for [`lock_timeout`](Self::lock_timeout).
-    #[inline]
+    #[inline(always)]
     pub fn lock_until(
         &self,
         deadline: Deadline,
@@ -209,7 +210,7 @@ impl<T: Pod> DerefMut for MutexGuard<'_, T> {
 }
 
 impl<T: Pod> Drop for MutexGuard<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         let raw = self.mutex.raw;
         // In a forked child this is a copy, whatever is done with it.

@@ -16,7 +16,10 @@ use nix::{
     sys::{stat::fstat, statfs::fstatfs},
 };
 
-use crate::{robust, sys};
+use crate::{
+    robust::{self, Holder, Page},
+    sys,
+};
 
 /// A process, in 64 bits that are not zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +41,25 @@ impl ProcessId {
     /// This process.
     #[inline]
     pub(crate) fn current() -> Self {
-        Self(robust::process(|| Self::find().0))
+        Self::of(robust::page())
+    }
+
+    /// The process that `holder` is a thread of: this one.
+    #[inline(always)]
+    pub(crate) fn of_thread(holder: Holder) -> Self {
+        Self::of(holder.page())
+    }
+
+    #[inline(always)]
+    fn of(page: &Page) -> Self {
+        Self::from_bits(page.process()).unwrap_or_else(Self::find_and_remember)
+    }
+
+    #[cold]
+    fn find_and_remember() -> Self {
+        let found = Self::find();
+        robust::remember_process(found.0);
+        found
     }
 
     /// The process that somebody wrote down as these bits; `None` for zero.
@@ -52,7 +73,6 @@ impl ProcessId {
         self.0
     }
 
-    #[cold]
     fn find() -> Self {
         let pid = process::id();
         let inode = PidFd::open(pid).ok().and_then(|process| inode(&process));

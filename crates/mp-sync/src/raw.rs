@@ -29,7 +29,7 @@ use crate::{
     LeafLock,
     lock::{HOLDER, OWNER_DIED, WAITERS},
     process::ProcessId,
-    robust::Holder,
+    robust::{Holder, Pending},
     spin, sys,
 };
 
@@ -61,18 +61,31 @@ struct Taker {
 
 impl RawMutex {
     /// Takes the lock; whether its last holder died inside.
-    #[inline]
+    ///
+    /// What is inlined here and in [`unlock`](Self::unlock) is the way without contention, and always is: a guard that goes
+    /// through memory on its way to the caller is read before its parts, of other sizes, have been written, which costs as
+    /// much as the lock.
+    #[inline(always)]
     pub(crate) fn lock_until(&self, deadline: Deadline) -> Result<bool, TimeoutError> {
         let thread = Holder::current()?;
-        let process = ProcessId::current();
+        let taker = Taker { tid: thread.tid, process: ProcessId::of_thread(thread) };
         let pending = thread.begin(&self.word);
-        let died = match self.word.compare_exchange(0, thread.tid, Acquire, Relaxed) {
-            Ok(_) => {
-                self.holder.store(process.to_bits(), Relaxed);
-                Ok(false)
-            }
-            Err(_) => self.lock_contended(Taker { tid: thread.tid, process }, deadline),
-        };
+        if self.word.compare_exchange(0, taker.tid, Acquire, Relaxed).is_ok() {
+            self.holder.store(taker.process.to_bits(), Relaxed);
+            pending.stay();
+            return Ok(false);
+        }
+        self.lock_pending(taker, pending, deadline)
+    }
+
+    #[cold]
+    fn lock_pending(
+        &self,
+        taker: Taker,
+        pending: Pending,
+        deadline: Deadline,
+    ) -> Result<bool, TimeoutError> {
+        let died = self.lock_contended(taker, deadline);
         match died {
             Ok(_) => pending.stay(),
             Err(_) => pending.end(),
@@ -81,14 +94,14 @@ impl RawMutex {
     }
 
     /// The calling thread, if it holds the lock. In a child of the holder, which has a copy of its guard, it does not.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn mine(&self) -> Option<Holder> {
         let thread = Holder::current().ok()?;
         (self.word.load(Relaxed) & HOLDER == thread.tid).then_some(thread)
     }
 
     /// Gives the lock back that `thread` holds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn unlock_as(&self, thread: Holder) {
         let pending = thread.begin(&self.word);
         self.holder.store(0, Relaxed);
@@ -107,9 +120,11 @@ impl RawMutex {
     }
 
     /// Whether the calling thread holds the lock.
+    #[inline]
     pub(crate) fn is_mine(&self) -> Result<bool> {
-        let tid = Holder::current()?.tid;
-        Ok(self.word.load(Relaxed) & HOLDER == tid && self.is_of(ProcessId::current()))
+        let thread = Holder::current()?;
+        let is_thread = self.word.load(Relaxed) & HOLDER == thread.tid;
+        Ok(is_thread && self.is_of(ProcessId::of_thread(thread)))
     }
 
     /// Whether anybody holds it.
@@ -117,11 +132,11 @@ impl RawMutex {
         self.word.load(Relaxed) & HOLDER != 0
     }
 
+    #[inline]
     fn is_of(&self, process: ProcessId) -> bool {
         self.holder.load(Relaxed) == process.to_bits()
     }
 
-    #[cold]
     fn lock_contended(&self, taker: Taker, deadline: Deadline) -> Result<bool, TimeoutError> {
         // Who has slept cannot know whether others still do, and passes the mark on.
         let mut slept = 0;

@@ -47,6 +47,7 @@ impl<'m> ReentrantLock<'m> {
     /// # Errors
     ///
     /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) where there are fewer than [`WORDS`](Self::WORDS).
+    #[inline]
     pub fn attach(words: &'m [AtomicU64]) -> Result<Self> {
         place::split(words, 0, "the memory of a reentrant lock").map(|(raw, _)| Self(raw))
     }
@@ -64,6 +65,7 @@ impl<'m> ReentrantLock<'m> {
         ///
         /// [`LockError::OwnerDied`] with the guard; what `futex(2)` and `set_robust_list(2)` fail with, where a seccomp
         /// filter denies them.
+        #[inline]
         pub fn lock, try_lock, lock_timeout, lock_deadline(self: &Self) -> ReentrantGuard<'m> = lock_until;
     }
 
@@ -72,6 +74,7 @@ impl<'m> ReentrantLock<'m> {
     /// # Errors
     ///
     /// As for [`lock_timeout`](Self::lock_timeout).
+    #[inline(always)]
     pub fn lock_until(
         &self,
         deadline: Deadline,
@@ -96,6 +99,7 @@ impl<'m> ReentrantLock<'m> {
     }
 
     /// Whether a holder has died inside, and nobody has said that this does not matter.
+    #[inline]
     pub fn is_poisoned(&self) -> bool {
         self.0.poison.load(Acquire) != 0
     }
@@ -131,6 +135,7 @@ impl Recover for ReentrantGuard<'_> {
 }
 
 impl Drop for ReentrantGuard<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
         let raw = self.lock.0;
         if !raw.is_mine().unwrap_or(false) {

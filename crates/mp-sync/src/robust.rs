@@ -54,6 +54,7 @@ pub(crate) struct Holder {
     pub(crate) tid: u32,
     futex_offset: isize,
     pending: Slot,
+    page: &'static Page,
 }
 
 /// The calling thread's `list_op_pending`. Not `Send`: it is this thread's own.
@@ -72,9 +73,15 @@ pub(crate) struct Pending {
 const UNKNOWN: u64 = u64::MAX;
 
 /// What is known about one thread, and in which generation it was found out.
+///
+/// Each part is read by itself: a whole [`Holder`] would go through memory, which costs as much as the lock does.
 struct Cache {
     generation: Cell<u64>,
-    holder: Cell<Holder>,
+    /// `None` until something is known.
+    page: Cell<Option<&'static Page>>,
+    tid: Cell<u32>,
+    futex_offset: Cell<isize>,
+    pending: Cell<Slot>,
     /// Registered where the kernel knows none: in a process that a raw `clone(2)` made.
     own_head: UnsafeCell<RobustHead>,
 }
@@ -83,11 +90,10 @@ thread_local! {
     static CACHE: Cache = const {
         Cache {
             generation: Cell::new(UNKNOWN),
-            holder: Cell::new(Holder {
-                tid: 0,
-                futex_offset: 0,
-                pending: Slot(ptr::null_mut()),
-            }),
+            page: Cell::new(None),
+            tid: Cell::new(0),
+            futex_offset: Cell::new(0),
+            pending: Cell::new(Slot(ptr::null_mut())),
             own_head: UnsafeCell::new(RobustHead {
                 list: ptr::null_mut(),
                 futex_offset: 0,
@@ -118,16 +124,25 @@ static NEWEST: AtomicU64 = AtomicU64::new(0);
 
 impl Holder {
     /// The calling thread: a few loads, except for the first time in a thread and after a fork.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn current() -> Result<Self> {
         CACHE.with(|cache| {
-            let valid = cache.generation.get() == page().generation.load(Relaxed);
-            if valid { Ok(cache.holder.get()) } else { cache.fill() }
+            let page = match cache.valid() {
+                Some(page) => page,
+                None => cache.fill()?,
+            };
+            Ok(cache.holder(page))
         })
     }
 
+    /// What is known about its process.
+    #[inline(always)]
+    pub(crate) fn page(self) -> &'static Page {
+        self.page
+    }
+
     /// Tells the kernel which word this thread is about to take or to release: from here on it is repaired if we die.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(self, word: &AtomicU32) -> Pending {
         let entry = word.as_ptr().cast::<u8>().wrapping_byte_offset(-self.futex_offset);
         let known = self.pending.get();
@@ -172,24 +187,42 @@ impl Slot {
 }
 
 impl Cache {
+    /// The page, if what is cached is about this process.
+    #[inline(always)]
+    fn valid(&self) -> Option<&'static Page> {
+        self.page.get().filter(|page| page.generation.load(Relaxed) == self.generation.get())
+    }
+
+    #[inline(always)]
+    fn holder(&self, page: &'static Page) -> Holder {
+        Holder {
+            tid: self.tid.get(),
+            futex_offset: self.futex_offset.get(),
+            pending: self.pending.get(),
+            page,
+        }
+    }
+
     #[cold]
-    fn fill(&self) -> Result<Holder> {
+    fn fill(&self) -> Result<&'static Page> {
         let head = sys::robust_head()
             .and_then(|head| head.map_or_else(|| self.register_own(), Ok))
             .map_err(|error| Error::new("register", "the thread's robust list", error))?;
         // SAFETY: the kernel gave back what this thread has registered, which is alive for as long as the thread.
-        let futex_offset = unsafe { (*head.as_ptr()).futex_offset };
+        self.futex_offset.set(unsafe { (*head.as_ptr()).futex_offset });
         // SAFETY: as above; a field's address, not its value.
-        let pending = unsafe { &raw mut (*head.as_ptr()).list_op_pending };
-        let holder = Holder { tid: sys::gettid(), futex_offset, pending: Slot(pending) };
-        self.holder.set(holder);
+        let pending = Slot(unsafe { &raw mut (*head.as_ptr()).list_op_pending });
+        self.pending.set(pending);
+        self.tid.set(sys::gettid());
         let generation = generation();
         self.generation.set(generation.unwrap_or(UNKNOWN));
         if generation.is_some() {
             // A forked child has a copy of what its parent held, and holds none of it.
-            holder.pending.set(ptr::null_mut());
+            pending.set(ptr::null_mut());
         }
-        Ok(holder)
+        let page = page();
+        self.page.set(Some(page));
+        Ok(page)
     }
 
     /// Registers a head of our own: glibc's is in the parent's list only.
@@ -207,23 +240,24 @@ impl Cache {
     }
 }
 
-/// The number of this process, which `find` finds out the first time.
-#[inline]
-pub(crate) fn process(find: impl FnOnce() -> u64) -> u64 {
-    match page().process.load(Relaxed) {
-        0 => {
-            let found = find();
-            if generation().is_some() {
-                page().process.store(found, Relaxed);
-            }
-            found
-        }
-        known => known,
+impl Page {
+    /// The number of this process; zero where nobody has found it out yet.
+    #[inline(always)]
+    pub(crate) fn process(&self) -> u64 {
+        self.process.load(Relaxed)
     }
 }
 
+/// Remembers the number of this process for as long as it is that.
+pub(crate) fn remember_process(number: u64) {
+    if generation().is_some() {
+        page().process.store(number, Relaxed);
+    }
+}
+
+/// What is known about this process.
 #[inline]
-fn page() -> &'static Page {
+pub(crate) fn page() -> &'static Page {
     // SAFETY: the pointer is to `NO_PAGE` or to a page that is never unmapped.
     unsafe { &*PAGE.load(Acquire) }
 }

@@ -62,6 +62,7 @@ impl<T: Pod> Value<T> {
     /// # Errors
     ///
     /// [`Deadlock`](std::io::ErrorKind::Deadlock) where this thread holds the lock.
+    #[inline]
     pub fn get(&self) -> Result<T> {
         self.update(|value| *value)
     }
@@ -104,11 +105,11 @@ impl<T: Pod> Value<T> {
         /// [`LockError::OwnerDied`] with the guard, where somebody died or panicked with the lock;
         /// [`Deadlock`](std::io::ErrorKind::Deadlock) where this thread has it already.
         #[doc(alias = "get_lock")]
-        #[inline]
+        #[inline(always)]
         pub fn lock, try_lock, lock_timeout, lock_deadline(self: &Self) -> MutexGuard<'_, T> = lock_until;
     }
 
-    #[inline]
+    #[inline(always)]
     fn lock_until(
         &self,
         deadline: Deadline,

@@ -58,7 +58,7 @@ impl Lock {
         /// [`LockError::OwnerDied`] with the guard; [`Deadlock`](std::io::ErrorKind::Deadlock) where this thread has it
         /// already.
         #[doc(alias = "acquire")]
-        #[inline]
+        #[inline(always)]
         pub fn lock, try_lock, lock_timeout, lock_deadline(self: &Self) -> MutexGuard<'_, ()> = lock_until;
     }
 
@@ -68,7 +68,7 @@ impl Lock {
         self.view().is_ok_and(|mutex| mutex.is_locked())
     }
 
-    #[inline]
+    #[inline(always)]
     fn lock_until(
         &self,
         deadline: mp_sync::Deadline,
@@ -76,7 +76,7 @@ impl Lock {
         self.view().map_err(TimeoutError::from)?.lock_until(deadline)
     }
 
-    #[inline]
+    #[inline(always)]
     fn view(&self) -> Result<Mutex<'_, ()>, mp_os::Error> {
         Mutex::attach(self.0.words())
     }

@@ -45,6 +45,7 @@ impl RLock {
         ///
         /// [`LockError::OwnerDied`] with the guard.
         #[doc(alias = "acquire")]
+        #[inline]
         pub fn lock, try_lock, lock_timeout, lock_deadline(self: &Self) -> ReentrantGuard<'_> = lock_until;
     }
 
@@ -54,6 +55,7 @@ impl RLock {
         self.view().is_ok_and(|lock| lock.is_locked())
     }
 
+    #[inline]
     fn lock_until(
         &self,
         deadline: mp_sync::Deadline,
@@ -61,6 +63,7 @@ impl RLock {
         self.view().map_err(TimeoutError::from)?.lock_until(deadline)
     }
 
+    #[inline]
     fn view(&self) -> Result<ReentrantLock<'_>, mp_os::Error> {
         ReentrantLock::attach(self.0.words())
     }
