@@ -79,7 +79,7 @@ pub fn sweep<S>(
     oracle: impl FnMut(S, Point),
 ) -> SweepReport {
     rehearse(setup(), &operation);
-    every(1, setup, operation, oracle)
+    sweep_at(0..=LONGEST, setup, operation, oracle)
 }
 
 /// [`sweep`] at about `points` points, evenly spread over an operation that is too long for all of them.
@@ -94,18 +94,22 @@ pub fn sweep_sample<S>(
     let state = setup();
     let length = Victim::start(|| operation(&state)).run(LONGEST).instruction;
     drop(state);
-    every(length.div_ceil(points.max(1)).max(1), setup, operation, oracle)
+    let stride = length.div_ceil(points.max(1)).max(1);
+    sweep_at((0..=LONGEST).step_by(stride), setup, operation, oracle)
 }
 
+/// [`sweep`] after so many instructions each, to look at some points again.
+///
+/// It ends with a point that is after the return.
 #[track_caller]
-fn every<S>(
-    stride: usize,
+pub fn sweep_at<S>(
+    points: impl IntoIterator<Item = usize>,
     mut setup: impl FnMut() -> S,
     operation: impl Fn(&S),
     mut oracle: impl FnMut(S, Point),
 ) -> SweepReport {
     let mut report = SweepReport { points: 0, killed: 0 };
-    for instruction in (0..=LONGEST).step_by(stride) {
+    for instruction in points {
         let state = setup();
         let mut victim = Victim::start(|| operation(&state));
         let point = victim.run(instruction);

@@ -51,16 +51,14 @@ fn whole(words: &Words, point: Point, recovery: &mut Recovery) {
 #[test]
 fn mutex_lock_change_and_unlock() {
     isolated_for(LIMIT, || {
-        let mut recovery = Recovery::default();
         kill(
             "mutex",
             used,
             |words| change(mutex(words)),
-            |words, point| {
-                whole(&words, point, &mut recovery);
+            |words, point, recovery| {
+                whole(&words, point, recovery);
             },
         );
-        recovery.check("mutex");
     });
 }
 
@@ -68,16 +66,14 @@ fn mutex_lock_change_and_unlock() {
 #[test]
 fn mutex_inside_another() {
     isolated_for(LIMIT, || {
-        let mut recovery = Recovery::default();
         let nested = |words: &Words| {
             let _outer = outer(words).lock().unwrap();
             change(mutex(words));
         };
-        kill("mutex inside another", used, nested, |words, point| {
-            whole(&words, point, &mut recovery);
+        kill("mutex inside another", used, nested, |words, point, recovery| {
+            whole(&words, point, recovery);
             drop(outer(&words).lock_timeout(SOON).or_else(|error| error.recover()).unwrap());
         });
-        recovery.check("mutex inside another");
     });
 }
 
@@ -86,7 +82,6 @@ fn mutex_inside_another() {
 fn mutex_recoverer() {
     isolated_for(LIMIT, || {
         for inside_another in [false, true] {
-            let mut recovery = Recovery::default();
             let died = || {
                 let words = used();
                 stays(|| {
@@ -100,10 +95,9 @@ fn mutex_recoverer() {
                 let guard = mutex(words).try_lock().unwrap_err().recover();
                 *guard.unwrap() = [2, 2];
             };
-            kill_long("mutex recoverer", died, recover, |words, point| {
-                whole(&words, point, &mut recovery);
+            kill_long("mutex recoverer", died, recover, |words, point, recovery| {
+                whole(&words, point, recovery);
             });
-            recovery.check("mutex recoverer");
         }
     });
 }
@@ -125,14 +119,12 @@ fn mutex_waiter() {
             });
             (words, holder)
         };
-        let mut recovery = Recovery::default();
-        kill_long("mutex waiter", held, wait, |(words, holder), point| {
+        kill_long("mutex waiter", held, wait, |(words, holder), point, recovery| {
             assert!(mutex(&words).try_lock().is_err(), "{point:?}: still held");
             holder.kill();
             let unknown = Point { complete: false, ..point };
-            whole(&words, unknown, &mut recovery);
+            whole(&words, unknown, recovery);
         });
-        recovery.check("mutex waiter");
     });
 }
 
@@ -161,8 +153,7 @@ fn mutex_with_a_sleeper() {
             *guard = [2, 2];
             drop(guard);
         };
-        let mut recovery = Recovery::default();
-        kill("mutex with a sleeper", setup, through, |(words, waiter, own), point| {
+        kill("mutex with a sleeper", setup, through, |(words, waiter, own), point, recovery| {
             if word(&words) == own | u64::from(WAITERS) {
                 // The victim did not get as far as taking it over.
                 words.at(0, 2).iter().for_each(|word| word.store(0, Relaxed));
@@ -173,7 +164,6 @@ fn mutex_with_a_sleeper() {
             assert!(!mutex(&words).is_poisoned(), "{point:?}");
             whole(&words, point, &mut Recovery::default());
         });
-        recovery.check("mutex with a sleeper");
     });
 }
 
@@ -185,15 +175,13 @@ fn reentrant_lock() {
             let guards = [lock.lock().unwrap(), lock.lock().unwrap()];
             drop(guards);
         };
-        let mut recovery = Recovery::default();
-        kill("reentrant lock", used, lock, |words, point| {
+        kill("reentrant lock", used, lock, |words, point, recovery| {
             let lock = ReentrantLock::attach(words.at(0, ReentrantLock::WORDS)).unwrap();
             let locked = recovery.time(|| lock.lock_timeout(SOON));
             assert!(!(point.complete && locked.is_err()), "{point:?}");
             assert_eq!(locked.or_else(|error| error.recover()).unwrap().depth(), 1, "{point:?}");
             assert!(!lock.is_locked());
         });
-        recovery.check("reentrant lock");
     });
 }
 
@@ -204,8 +192,7 @@ fn once() {
             let once = Once::attach(words.at(200, Once::WORDS)).unwrap();
             once.call_once(|| change(mutex(words))).unwrap();
         };
-        let mut recovery = Recovery::default();
-        kill("once", used, once, |words, point| {
+        kill("once", used, once, |words, point, recovery| {
             let once = Once::attach(words.at(200, Once::WORDS)).unwrap();
             let mut again = false;
             recovery.time(|| once.call_once_timeout(SOON, || again = true)).unwrap();
@@ -215,7 +202,6 @@ fn once() {
                 whole(&words, Point { complete: true, ..point }, &mut Recovery::default());
             }
         });
-        recovery.check("once");
     });
 }
 
@@ -227,14 +213,12 @@ fn rwlock_read() {
             *rwlock(&words).write().unwrap() = [1, 1];
             words
         };
-        let mut recovery = Recovery::default();
         let read = |words: &Words| drop(rwlock(words).read().unwrap());
-        kill("read lock", setup, read, |words, point| {
+        kill("read lock", setup, read, |words, point, recovery| {
             let written = recovery.time(|| rwlock(&words).write_timeout(SOON));
             assert_eq!(*written.unwrap(), [1, 1], "{point:?}: a reader that dies is no harm");
             drop(rwlock(&words).try_read().unwrap());
         });
-        recovery.check("read lock");
     });
 }
 
@@ -251,8 +235,7 @@ fn rwlock_write() {
             guard[0] = 2;
             guard[1] = 2;
         };
-        let mut recovery = Recovery::default();
-        kill("write lock", setup, write, |words, point| {
+        kill("write lock", setup, write, |words, point, recovery| {
             let read = recovery.time(|| rwlock(&words).read_timeout(SOON));
             assert!(!(point.complete && read.is_err()), "{point:?}");
             let guard = read.or_else(|error| error.recover()).unwrap();
@@ -260,7 +243,6 @@ fn rwlock_write() {
             drop(guard);
             drop(rwlock(&words).try_write().unwrap());
         });
-        recovery.check("write lock");
     });
 }
 
@@ -281,13 +263,16 @@ fn rwlock_read_before_a_sleeping_writer() {
             // Kept out by the writer, or in its stead.
             drop(rwlock(words).read_timeout(Duration::from_micros(50)));
         };
-        let mut recovery = Recovery::default();
-        kill_long("reader behind a writer", setup, read, |(words, reader, writer), point| {
-            reader.kill();
-            let status = recovery.time(|| writer.wait());
-            assert!(status.success(), "{point:?}");
-            drop(rwlock(&words).try_write().unwrap());
-        });
-        recovery.check("reader behind a writer");
+        kill_long(
+            "reader behind a writer",
+            setup,
+            read,
+            |(words, reader, writer), point, recovery| {
+                reader.kill();
+                let status = recovery.time(|| writer.wait());
+                assert!(status.success(), "{point:?}");
+                drop(rwlock(&words).try_write().unwrap());
+            },
+        );
     });
 }
