@@ -196,9 +196,12 @@ impl<'m> Condvar<'m> {
         let mutex = guard.mutex();
         drop(guard);
         let slept = self.sleep(waiter, deadline);
+        // The place is given back with the lock held: who is killed before leaves his notification to another one, and who
+        // is killed after leaves a lock that tells of it.
+        let locked = mutex.lock();
         let notified = self.leave(waiter)?;
         slept?;
-        match mutex.lock() {
+        match locked {
             Ok(guard) => Ok((guard, notified)),
             Err(error) => Err(error.map(|guard| (guard, notified))),
         }
@@ -245,6 +248,8 @@ impl<'m> Condvar<'m> {
     /// Under the lock: notifies the first `count` of those who wait and are `meant`.
     fn mark(&self, count: usize, meant: impl Fn(u32) -> bool) -> usize {
         let next = self.head.ticket.load(Relaxed);
+        // There are no more to wake than places, even if somebody writes into them meanwhile.
+        let count = count.min(self.waiters.len());
         for done in 0..count {
             let waiting = self.waiters.iter().filter(|waiter| waiter.is(WAITING));
             let age = |waiter: &&Waiter| next.wrapping_sub(waiter.ticket.load(Relaxed));
