@@ -121,7 +121,7 @@ fn a_notification_survives_the_one_it_woke() {
     });
 }
 
-fn is_stopped(pid: u32) -> bool {
+pub(crate) fn is_stopped(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
 }
