@@ -38,6 +38,14 @@
 //! length rounded up to 8 and 8 more. Records longer than a quarter of it lie in a sparse file beside the ring: up to 16 MiB
 //! of them in memory that is used again and again, a longer one alone.
 //!
+//! **Who gets a record.** Whoever finds it first: consumers that are awake have no order among them, those that sleep are woken in
+//! turn. So with records that take a microsecond or more each of many consumers gets a share; a stream that one consumer can keep up
+//! with goes mostly to one that is awake already. The same holds for room and producers.
+//!
+//! **What can be polled.** Records, by the ring's [descriptor](Ring::arm). Room cannot: it would take a second descriptor for
+//! each ring, and with it every consumer a system call for each poller of room. Who must not block has the `try_` forms and the
+//! deadlines.
+//!
 //! What this crate does *not* do: types (`mp_core::Queue<T>` does), priorities, use across PID namespaces, where thread numbers differ and which [`Ring::attach`] refuses. Differences from
 //! `std::sync::mpsc`: between processes; any number of consumers; nobody is told that the last peer has gone, close it.
 //! Differences from Python's `multiprocessing.Queue`: a record is visible when `push` returns, there is no feeder thread.

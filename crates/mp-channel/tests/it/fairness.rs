@@ -1,47 +1,98 @@
 //! No consumer starves, whichever of many takes the next record.
+//!
+//! Who finds a record first takes it; there is no order among consumers that are awake, for that would be a lock handed from
+//! one process to another, each of which might be stopped. What is promised: who sleeps is woken in turn, and consumers that
+//! have something to do with their records, a microsecond each, all get a share. Where they have nothing to do, a million records
+//! are gone before the scheduler has let everybody run once.
 
-use std::{hint::black_box, sync::atomic::Ordering::Relaxed};
+use std::{array, hint::black_box, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use mp_channel::{Ring, Segment};
-use mp_testkit::{fork_child, isolated};
+use mp_testkit::{Child, Gate, fork_child, isolated_for, wait_asleep};
 
 const CONSUMERS: usize = 8;
 const COUNT: u64 = if cfg!(debug_assertions) { 80_000 } else { 1_000_000 };
 
-/// About a microsecond. Without it a million records are gone before the scheduler has let everybody run once.
+/// A machine may have much else to do.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// About a microsecond.
 fn work() {
     let steps = if cfg!(debug_assertions) { 50 } else { 1500 };
     black_box((0..steps).fold(0_u64, |sum, n| black_box(sum ^ n)));
 }
 
-#[test]
-fn eight_consumers_get_their_share() {
-    isolated(|| {
+/// Consumers that count what they get.
+struct Crew {
+    ring: Ring,
+    shares: Segment,
+    children: [Child; CONSUMERS],
+}
+
+impl Crew {
+    /// All of them have begun to consume, so that none is late by as long as it takes to start a process.
+    fn start(work: fn()) -> Self {
         let ring = Ring::builder().items(1024).create().unwrap();
         let shares = Segment::create("shares", CONSUMERS * 128).unwrap();
-        let share = |consumer: usize| shares.mapping().atomic_u64(consumer * 128).unwrap();
-        let consumers = [0, 1, 2, 3, 4, 5, 6, 7].map(|consumer| {
-            fork_child(|| {
-                let mut record = Vec::new();
+        let children = array::from_fn(|consumer| {
+            let started = Gate::new();
+            let child = fork_child(|| {
+                let (mut record, share) = (Vec::new(), shares.mapping().atomic_u64(consumer * 128));
+                started.open();
                 while ring.pop(&mut record).is_ok() {
-                    share(consumer).fetch_add(1, Relaxed);
+                    share.unwrap().fetch_add(1, Relaxed);
                     work();
                 }
                 0
-            })
+            });
+            child.wait_at(&started);
+            child
         });
-        for number in 0..COUNT {
-            ring.push(&number.to_ne_bytes()).unwrap();
-        }
-        ring.close();
-        assert!(consumers.map(|child| child.wait().success()).iter().all(|&ok| ok));
-        let mut all: Vec<_> =
-            (0..CONSUMERS).map(|consumer| share(consumer).load(Relaxed)).collect();
+        Self { ring, shares, children }
+    }
+
+    /// What each has got, the least first.
+    fn finish(self) -> [u64; CONSUMERS] {
+        self.ring.close();
+        self.children.into_iter().for_each(|child| assert!(child.wait().success()));
+        let share = |consumer| self.shares.mapping().atomic_u64(consumer * 128).unwrap();
+        let mut all = array::from_fn(|consumer| share(consumer).load(Relaxed));
         all.sort_unstable();
+        all
+    }
+}
+
+#[test]
+fn eight_consumers_get_their_share() {
+    isolated_for(LIMIT, || {
+        let crew = Crew::start(work);
+        for number in 0..COUNT {
+            crew.ring.push(&number.to_ne_bytes()).unwrap();
+        }
+        let all = crew.finish();
         println!("shares of {COUNT} records: {all:?}");
         assert_eq!(all.iter().sum::<u64>(), COUNT);
         // The scheduler hands out the cores; nobody may be left with nothing to speak of.
         let fair = COUNT / CONSUMERS as u64;
         assert!(all[0] * 20 > fair, "one got {} where {fair} would be fair", all[0]);
+    });
+}
+
+/// Each record comes when all are asleep: whoever has slept longest is woken, but for those whose slice ends just then.
+#[test]
+fn sleepers_are_woken_in_turn() {
+    isolated_for(LIMIT, || {
+        let (crew, count) = (Crew::start(|| {}), 160_u64);
+        for number in 0..count {
+            while !crew.ring.is_empty() {
+                std::thread::yield_now();
+            }
+            crew.children.iter().for_each(|child| wait_asleep(child.id(), child.id()));
+            crew.ring.push(&number.to_ne_bytes()).unwrap();
+        }
+        let all = crew.finish();
+        println!("shares of {count} records: {all:?}");
+        assert_eq!(all.iter().sum::<u64>(), count);
+        assert!(all[0] > 0, "one was passed over {count} times");
     });
 }

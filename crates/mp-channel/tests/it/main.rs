@@ -11,6 +11,7 @@ mod hostile;
 mod kill;
 mod lease;
 mod limits;
+mod model;
 mod poll;
 mod random;
 mod storm;

@@ -21,10 +21,12 @@ pub enum Failure {
     NoMemory,
     /// `EMFILE`: at the limit of descriptors.
     NoDescriptors,
+    /// `ENOSPC`: no memory, or no room on a disk, for what a file is to hold.
+    NoSpace,
 }
 
 impl Failure {
-    /// All of them.
+    /// Those that any program may meet: all but the ones of files.
     pub const ALL: [Self; 4] =
         [Self::Interrupted, Self::Again, Self::NoMemory, Self::NoDescriptors];
 
@@ -34,6 +36,7 @@ impl Failure {
             Self::Again => Errno::EAGAIN,
             Self::NoMemory => Errno::ENOMEM,
             Self::NoDescriptors => Errno::EMFILE,
+            Self::NoSpace => Errno::ENOSPC,
         }
     }
 
@@ -45,6 +48,7 @@ impl Failure {
             Self::Again => (AGAIN, AGAIN_HERE),
             Self::NoMemory => (NO_MEMORY, NO_MEMORY_HERE),
             Self::NoDescriptors => (NO_DESCRIPTORS, NO_DESCRIPTORS_HERE),
+            Self::NoSpace => (NO_SPACE, NO_SPACE_HERE),
         };
         (everywhere.contains(&number) || here.contains(&number))
             && match number {
@@ -56,7 +60,7 @@ impl Failure {
                 number if TRANSFERS.contains(&number) => match self {
                     Self::Interrupted => !is_nonblocking(task, call),
                     Self::Again => is_nonblocking(task, call),
-                    Self::NoMemory | Self::NoDescriptors => true,
+                    Self::NoMemory | Self::NoDescriptors | Self::NoSpace => true,
                 },
                 _ => true,
             }
@@ -70,7 +74,7 @@ impl Failure {
             Self::Again => STARTS.contains(&number) || AGAIN_HERE.contains(&number),
             // Who can receive nothing at all cannot hear of a child either.
             Self::NoMemory => number != libc::SYS_recvmsg,
-            Self::NoDescriptors => true,
+            Self::NoDescriptors | Self::NoSpace => true,
         }
     }
 }
@@ -190,6 +194,10 @@ const NO_DESCRIPTORS: &[libc::c_long] = &[
     libc::SYS_pidfd_open,
     libc::SYS_clone,
 ];
+
+const NO_SPACE: &[libc::c_long] = &[libc::SYS_fallocate, libc::SYS_pwrite64];
+
+const NO_SPACE_HERE: &[libc::c_long] = &[];
 
 // Calls that only this architecture has.
 #[cfg(target_arch = "x86_64")]
