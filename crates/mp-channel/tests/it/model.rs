@@ -58,7 +58,7 @@ impl Model {
     fn step(&mut self, random: &mut Random) {
         let handle = self.handles[random.below(2) as usize].clone();
         self.steps += 1;
-        let least = if self.steps / TIDE % 2 == 0 { 0 } else { 2 };
+        let least = if (self.steps / TIDE).is_multiple_of(2) { 0 } else { 2 };
         match least + random.below(6) {
             0..3 => {
                 let record = self.make(random);
