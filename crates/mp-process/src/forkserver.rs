@@ -30,6 +30,9 @@ pub(crate) struct Server {
     /// The server makes it while its parent goes on, and it comes to where only its task is missing: that is most of what
     /// a start costs.
     spares: VecDeque<Door>,
+    /// The door of the newest process. Closed while a socket is on its way to a process, a socket would send the kernel
+    /// to look for circles of sockets that hold each other, on this very processor.
+    used: Option<Door>,
     /// It does not answer any more.
     died: bool,
 }
@@ -132,7 +135,7 @@ impl Server {
     fn start(keeper: &Keeper, deadline: Deadline) -> Result<Self, SpawnError> {
         let (control, theirs) = task_socket(&[SERVE], &[])?;
         let process = exec::start(keeper, control, theirs, deadline)?;
-        Ok(Self { process, spares: VecDeque::new(), died: false })
+        Ok(Self { process, spares: VecDeque::new(), used: None, died: false })
     }
 
     /// A process that does what is on `theirs`, the other end of `ours`: the spare one, or else one that is made now.
@@ -144,6 +147,7 @@ impl Server {
         (ours, theirs): (SeqpacketSocket, SeqpacketSocket),
         deadline: Deadline,
     ) -> Result<Option<Arc<Process>>, SpawnError> {
+        self.used = None;
         let spare = self.spares.pop_front();
         let is_new = spare.is_none();
         let Some(door) = spare.map_or_else(|| self.ask(), |door| Ok(Some(door)))? else {
@@ -169,6 +173,7 @@ impl Server {
         if !given {
             keeper.discard(&process);
         }
+        self.used = Some(door);
         Ok(given.then_some(process))
     }
 

@@ -1,13 +1,10 @@
 //! What the fork server does before its first copy.
 
-use std::{io::Write, sync::OnceLock};
+use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 
-use crate::{
-    CallOutcome, SpawnError, TaskKey, encoding, forkserver,
-    sys::{CHILD_FD, flush_c_streams},
-};
+use crate::{CallOutcome, SpawnError, TaskKey, encoding, entry, forkserver, sys::CHILD_FD};
 
 /// The hook of this process's fork servers.
 static HOOK: Mutex<Option<TaskKey>> = Mutex::new(None);
@@ -87,9 +84,8 @@ pub(crate) fn run() {
         // It runs once.
         let _ = FAILURE.set(format!("the preload hook of the fork server {reason}"));
     }
-    // Otherwise each copy would print it once more. Where it cannot be written, there is nobody to tell.
-    let _ = std::io::stdout().flush();
-    flush_c_streams();
+    // Otherwise each copy would print it once more.
+    entry::flush();
 }
 
 fn call(hook: &TaskKey) -> Result<(), String> {

@@ -92,6 +92,7 @@ fn enter(
     sys::settle(parent)?;
     let door = SeqpacketSocket::from(sys::replace(control.into(), door)?);
     entry::greet(&door);
+    entry::rehearse();
     let Some(socket) = next_socket(&door) else { return Ok(None) };
     Ok(Some(sys::replace(door.into(), socket)?.into()))
 }
