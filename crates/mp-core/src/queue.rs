@@ -13,7 +13,7 @@ use std::{
 
 use mp_channel::{Ring, RingStats};
 use mp_os::{Deadline, poll::Source};
-use mp_process::{decode, encode};
+use mp_process::{decode, encode_head};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
 pub use self::{
@@ -29,8 +29,9 @@ thread_local! {
     static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a thread keeps of that memory after a large item.
-const KEPT_LEN: usize = 1 << 20;
+/// What a thread keeps of that memory after a large item. Less than the item, and a stream of such items would wait for
+/// fresh pages with each of them.
+const KEPT_LEN: usize = 4 << 20;
 
 /// A bounded first-in, first-out queue of `T`s between any number of processes and threads.
 ///
@@ -191,11 +192,8 @@ impl<T: Serialize> Queue<T> {
 
     fn put_until(&self, item: T, deadline: Deadline) -> Result<(), PutError<T>> {
         let pushed = with_bytes(|bytes| {
-            encode(&item, bytes)?;
-            match deadline.instant() {
-                None => Ok(self.ring.push(bytes)?),
-                Some(instant) => Ok(self.ring.push_deadline(bytes, instant)?),
-            }
+            let tail = encode_head(&item, bytes)?;
+            Ok(self.ring.push_parts_until(&[bytes, tail], deadline)?)
         });
         pushed.map_err(|error: PutError<()>| error.with_item(item))
     }
@@ -241,10 +239,7 @@ impl<T: DeserializeOwned> Queue<T> {
 
     fn get_until(&self, deadline: Deadline) -> Result<T, GetError> {
         with_bytes(|bytes| {
-            match deadline.instant() {
-                None => self.ring.pop(bytes)?,
-                Some(instant) => self.ring.pop_deadline(bytes, instant)?,
-            }
+            self.ring.pop_until(bytes, deadline)?;
             Ok(decode(bytes)?)
         })
     }
@@ -257,6 +252,7 @@ fn with_bytes<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         let mut bytes = kept.take();
         bytes.clear();
         let result = work(&mut bytes);
+        bytes.clear();
         bytes.shrink_to(KEPT_LEN);
         kept.replace(bytes);
         result

@@ -42,6 +42,35 @@ pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(),
     })
 }
 
+/// [`encode`], but for bytes at the end that are in one piece in `value`: they are the result, and need not be copied.
+///
+/// All of a `Vec<u8>` or a `String` but its length is such a piece, and nothing of another type is.
+///
+/// # Errors
+///
+/// As for [`encode`].
+///
+/// # Examples
+///
+/// ```
+/// let (message, mut head) = (String::from("as it is"), Vec::new());
+/// let tail = mp_process::encode_head(&message, &mut head)?;
+/// assert_eq!(tail, b"as it is");
+/// let whole = [&head, tail].concat();
+/// assert_eq!(mp_process::decode::<String>(&whole)?, message);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[inline]
+pub fn encode_head<'a, T: Serialize>(
+    value: &'a T,
+    out: &mut Vec<u8>,
+) -> Result<&'a [u8], EncodeError> {
+    match sys::contents_of(value) {
+        Some(contents) => encode(&contents.len(), out).map(|()| contents),
+        None => encode(value, out).map(|()| &[][..]),
+    }
+}
+
 /// The value whose bytes are `bytes`, all of them.
 ///
 /// # Errors

@@ -26,6 +26,20 @@ pub(super) fn bytes_of<I>(sequence: &I) -> Option<&[u8]> {
     }
 }
 
+/// What is in `value` if it is a `Vec<u8>` or a `String`, which postcard writes alike.
+#[inline]
+pub(super) fn contents_of<T>(value: &T) -> Option<&[u8]> {
+    if typeid::of::<T>() == typeid::of::<Vec<u8>>() {
+        // SAFETY: `T` is `Vec<u8>`, which is borrowed for as long as the result.
+        Some(unsafe { &*ptr::from_ref(value).cast::<Vec<u8>>() })
+    } else if typeid::of::<T>() == typeid::of::<String>() {
+        // SAFETY: `T` is `String`, which is borrowed for as long as the result.
+        Some(unsafe { &*ptr::from_ref(value).cast::<String>() }.as_bytes())
+    } else {
+        None
+    }
+}
+
 /// A copy of `bytes` as a `T`, if that is `Vec<u8>`.
 #[inline]
 pub(super) fn vec_of<T>(bytes: &[u8]) -> Option<T> {
@@ -47,6 +61,10 @@ mod tests {
         assert_eq!(bytes_of(&&[1_i8, 2][..]), None);
         assert_eq!(bytes_of(&[1_u8, 2]), None);
         assert_eq!(bytes_of(&vec![1_u8]), None);
+        assert_eq!(contents_of(&vec![1_u8, 2]), Some(&[1, 2][..]));
+        assert_eq!(contents_of(&String::from("a")), Some(&b"a"[..]));
+        assert_eq!(contents_of(&vec![1_i8]), None);
+        assert_eq!(contents_of(&"a"), None);
         assert_eq!(vec_of::<Vec<u8>>(&[3]), Some(vec![3]));
         assert_eq!(vec_of::<Vec<i8>>(&[3]), None);
         assert_eq!(vec_of::<Box<[u8]>>(&[3]), None);
