@@ -62,7 +62,7 @@ fn kernel(release: &str) -> Option<String> {
 }
 
 fn virtualization(cpu: &str) -> Option<String> {
-    if let Ok(output) = Command::new("systemd-detect-virt").output() {
+    if let Ok(output) = Command::new("systemd-detect-virt").arg("--vm").output() {
         // It fails where there is none, and says so.
         return word(&String::from_utf8_lossy(&output.stdout));
     }
