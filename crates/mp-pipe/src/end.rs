@@ -69,7 +69,7 @@ macro_rules! end {
                 use ::std::os::fd::AsFd;
 
                 $crate::end::check(fd.as_fd(), ::nix::fcntl::OFlag::$access, $object)?;
-                Ok(Self(fd))
+                Ok(Self::from(fd))
             }
 
             /// `dup(2)`—Another handle of the same end. The pipe's end is closed when the last one is.
@@ -112,27 +112,27 @@ macro_rules! end {
 
         impl ::std::os::fd::AsRawFd for $end {
             fn as_raw_fd(&self) -> ::std::os::fd::RawFd {
-                self.0.as_raw_fd()
+                ::std::os::fd::AsFd::as_fd(&self.0).as_raw_fd()
             }
         }
 
         /// Unchecked, as in std; see `from_fd`.
         impl From<::std::os::fd::OwnedFd> for $end {
             fn from(fd: ::std::os::fd::OwnedFd) -> Self {
-                Self(fd)
+                Self(fd.into())
             }
         }
 
         impl From<$end> for ::std::os::fd::OwnedFd {
             fn from(end: $end) -> Self {
-                end.0
+                end.0.into()
             }
         }
 
         /// For a child process's standard stream.
         impl From<$end> for ::std::process::Stdio {
             fn from(end: $end) -> Self {
-                end.0.into()
+                ::std::os::fd::OwnedFd::from(end).into()
             }
         }
     };

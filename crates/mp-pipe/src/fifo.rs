@@ -132,20 +132,20 @@ impl Fifo {
     ///
     /// As for [`open_reader`](Self::open_reader); the file must be writable too.
     pub fn listen(&self) -> Result<PipeReader> {
-        rendezvous::open_both(&self.path).map(PipeReader).map_err(|error| self.fail(error))
+        rendezvous::open_both(&self.path).map(PipeReader::from).map_err(|error| self.fail(error))
     }
 
     fn open_reader_until(&self, deadline: Deadline) -> Result<PipeReader, TimeoutError> {
         rendezvous::open_reader(&self.path, deadline)
             .map_err(|error| self.fail(error))?
-            .map(PipeReader)
+            .map(PipeReader::from)
             .ok_or(TimeoutError::TimedOut)
     }
 
     fn open_writer_until(&self, deadline: Deadline) -> Result<PipeWriter, TimeoutError> {
         rendezvous::open_writer(&self.path, deadline)
             .map_err(|error| self.fail(error))?
-            .map(PipeWriter)
+            .map(PipeWriter::from)
             .ok_or(TimeoutError::TimedOut)
     }
 

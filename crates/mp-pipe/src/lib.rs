@@ -60,13 +60,15 @@
 //!
 //! # Platform-specific behavior
 //!
-//! Linux 5.10 or newer. Not waiting is `RWF_NOWAIT` (Linux 6.4, unnamed pipes); otherwise the end is opened anew for one call
-//! through `/proc/self/fd`, which must be mounted, and the pipe must belong to this user.
+//! Linux 5.10 or newer. Not waiting is `RWF_NOWAIT` (Linux 6.4, unnamed pipes); otherwise the end is opened a second time
+//! through `/proc/self/fd`, which must be mounted, and the pipe must belong to this user. That second descriptor is closed
+//! with the end.
 
 #![deny(unsafe_code)]
 
 mod end;
 mod fifo;
+mod handle;
 mod packet;
 mod pipe;
 mod reader;

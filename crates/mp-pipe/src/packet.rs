@@ -1,22 +1,19 @@
-use std::{
-    io::IoSlice,
-    os::fd::{AsFd, OwnedFd},
-};
+use std::{io::IoSlice, os::fd::AsFd};
 
 use mp_os::{
     Deadline, Error, Result, TimeoutError,
     poll::{self, Interest},
 };
 
-use crate::{PIPE_BUF, end::end, sys, writer::check_message};
+use crate::{PIPE_BUF, end::end, handle::Handle, sys, writer::check_message};
 
 /// The end of a packet pipe that packets come out of; see [`packets`](crate::packets).
 #[derive(Debug)]
-pub struct PacketReader(pub(crate) OwnedFd);
+pub struct PacketReader(pub(crate) Handle);
 
 /// The end of a packet pipe that packets go into; see [`packets`](crate::packets).
 #[derive(Debug)]
-pub struct PacketWriter(pub(crate) OwnedFd);
+pub struct PacketWriter(pub(crate) Handle);
 
 end!(PacketReader, O_RDONLY, "packet pipe reader");
 end!(PacketWriter, O_WRONLY, "packet pipe writer");
@@ -45,7 +42,7 @@ impl PacketReader {
         }
         let read = |may_block| match may_block {
             true => sys::read(self.as_fd(), buffer),
-            false => sys::read_now(self.as_fd(), buffer),
+            false => sys::read_now(&self.0, buffer),
         };
         let len = poll::until(self.as_fd(), Interest::Readable, deadline, read)
             .map_err(|error| Error::new("receive from", Self::OBJECT, error))?
@@ -67,7 +64,7 @@ impl PacketWriter {
 
     fn send_until(&self, packet: &[u8], deadline: Deadline) -> Result<(), TimeoutError> {
         check_message(packet, Self::OBJECT)?;
-        let write = |may_block| sys::write(self.as_fd(), &[IoSlice::new(packet)], may_block);
+        let write = |may_block| sys::write(&self.0, &[IoSlice::new(packet)], may_block);
         poll::until(self.as_fd(), Interest::Writable, deadline, write)
             .map_err(|error| Error::new("send to", Self::OBJECT, error))?
             .map(drop)

@@ -16,7 +16,7 @@ pub const PIPE_BUF: usize = nix::libc::PIPE_BUF;
 #[doc(alias = "pipe2")]
 pub fn pipe() -> Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = create(OFlag::empty())?;
-    Ok((PipeReader(reader), PipeWriter(writer)))
+    Ok((reader.into(), writer.into()))
 }
 
 /// `pipe2(2)` with `O_DIRECT`—A pipe of packets of at most [`PIPE_BUF`] bytes, close-on-exec.
@@ -46,7 +46,7 @@ pub fn pipe() -> Result<(PipeReader, PipeWriter)> {
 #[doc(alias = "O_DIRECT")]
 pub fn packets() -> Result<(PacketReader, PacketWriter)> {
     let (reader, writer) = create(OFlag::O_DIRECT)?;
-    Ok((PacketReader(reader), PacketWriter(writer)))
+    Ok((reader.into(), writer.into()))
 }
 
 fn create(flags: OFlag) -> Result<(OwnedFd, OwnedFd)> {

@@ -9,7 +9,7 @@ use mp_os::{
     poll::{self, Interest},
 };
 
-use crate::{PipeWriter, end::end, splice, sys};
+use crate::{PipeWriter, end::end, handle::Handle, splice, sys};
 
 /// The end of a pipe or FIFO that bytes come out of: [`std::io::PipeReader`] with deadlines.
 ///
@@ -35,7 +35,7 @@ use crate::{PipeWriter, end::end, splice, sys};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct PipeReader(pub(crate) OwnedFd);
+pub struct PipeReader(pub(crate) Handle);
 
 end!(PipeReader, O_RDONLY, "pipe reader");
 
@@ -81,7 +81,7 @@ impl PipeReader {
         }
         let read = |may_block| match may_block {
             true => sys::read(self.as_fd(), buffer),
-            false => sys::read_now(self.as_fd(), buffer),
+            false => sys::read_now(&self.0, buffer),
         };
         poll::until(self.as_fd(), Interest::Readable, deadline, read)
             .map_err(|error| Error::new("read from", Self::OBJECT, error))?
@@ -130,12 +130,12 @@ impl io::Read for &PipeReader {
 
 impl From<io::PipeReader> for PipeReader {
     fn from(reader: io::PipeReader) -> Self {
-        Self(reader.into())
+        Self(OwnedFd::from(reader).into())
     }
 }
 
 impl From<PipeReader> for io::PipeReader {
     fn from(reader: PipeReader) -> Self {
-        reader.0.into()
+        OwnedFd::from(reader).into()
     }
 }

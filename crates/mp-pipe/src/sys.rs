@@ -4,7 +4,7 @@
 //!
 //! | wanted | mechanism | otherwise |
 //! |---|---|---|
-//! | not to wait | `RWF_NOWAIT` (pipes since Linux 6.4) | the end opened anew with `O_NONBLOCK` through `/proc/self/fd`, for one call |
+//! | not to wait | `RWF_NOWAIT` (unnamed pipes since Linux 6.4) | the end opened anew with `O_NONBLOCK` through `/proc/self/fd`, once |
 //! | no `SIGPIPE` | `RWF_NOSIGNAL` (Linux 6.18) | the signal blocked in this thread, and taken by `sigtimedwait(2)` after `EPIPE` |
 //!
 //! # Safety
@@ -30,6 +30,8 @@ use nix::{
     sys::stat::Mode,
 };
 
+use crate::handle::Handle;
+
 /// `RWF_NOSIGNAL` of `linux/fs.h`.
 const RWF_NOSIGNAL: libc::c_int = 0x100;
 
@@ -43,42 +45,38 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// `read(2)` that fails with `EAGAIN` where it would wait.
-pub(crate) fn read_now(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_now(end: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
+    if let Some(anew) = end.known_anew() {
+        return read(anew, buffer);
+    }
     let part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let fd = end.as_fd().as_raw_fd();
     // SAFETY: `part` is `buffer`, which is valid for writes of its length.
-    let read = unsafe { libc::preadv2(fd.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT) };
-    match count(read) {
-        Err(error) if is_unsupported(&error) => read_anew(fd, buffer),
+    match count(unsafe { libc::preadv2(fd, &raw const part, 1, -1, libc::RWF_NOWAIT) }) {
+        // The kernel does not know the flag for this end.
+        Err(error) if is_unsupported(&error) => read(end.anew(OFlag::O_RDONLY)?, buffer),
         result => result,
     }
 }
 
-/// [`read_now`] where the kernel does not know `RWF_NOWAIT` for this end.
-pub(crate) fn read_anew(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    let anew = open_anew(fd, OFlag::O_RDONLY)?;
-    // SAFETY: `buffer` is valid for writes of its length.
-    count(unsafe { libc::read(anew.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) })
-}
-
 /// `writev(2)` that fails with `EPIPE` and raises no signal; where it may not block also with `EAGAIN`.
-pub(crate) fn write(
-    fd: BorrowedFd<'_>,
-    parts: &[IoSlice<'_>],
-    may_block: bool,
-) -> io::Result<usize> {
+pub(crate) fn write(end: &Handle, parts: &[IoSlice<'_>], may_block: bool) -> io::Result<usize> {
     if may_block {
-        return write_quietly(fd, parts, 0);
+        return write_quietly(end.as_fd(), parts, 0);
     }
-    match write_quietly(fd, parts, libc::RWF_NOWAIT) {
-        Err(error) if is_unsupported(&error) => write_anew(fd, parts),
+    if let Some(anew) = end.known_anew() {
+        return write_quietly(anew, parts, 0);
+    }
+    match write_quietly(end.as_fd(), parts, libc::RWF_NOWAIT) {
+        Err(error) if is_unsupported(&error) => write_anew(end, parts),
         result => result,
     }
 }
 
 /// Writing without waiting where the kernel does not know `RWF_NOWAIT` for this end.
-pub(crate) fn write_anew(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-    match open_anew(fd, OFlag::O_WRONLY) {
-        Ok(anew) => write_quietly(anew.as_fd(), parts, 0),
+fn write_anew(end: &Handle, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    match end.anew(OFlag::O_WRONLY) {
+        Ok(anew) => write_quietly(anew, parts, 0),
         // No reader: what `write(2)` calls a broken pipe.
         Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
             Err(io::Error::from_raw_os_error(libc::EPIPE))
@@ -130,7 +128,7 @@ fn is_unsupported(error: &io::Error) -> bool {
 }
 
 /// The end of the pipe that `fd` is, opened once more and nonblocking: a state of its own, as `O_NONBLOCK` needs it.
-fn open_anew(fd: BorrowedFd<'_>, access: OFlag) -> io::Result<OwnedFd> {
+pub(crate) fn open_anew(fd: BorrowedFd<'_>, access: OFlag) -> io::Result<OwnedFd> {
     let packets = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?) & OFlag::O_DIRECT;
     let mut path = [0; 32];
     write!(&mut path[..], "/proc/self/fd/{}", fd.as_raw_fd())?;
@@ -191,41 +189,69 @@ fn take(set: &libc::sigset_t) {
 mod tests {
     use super::*;
 
-    /// The mechanisms for older kernels, on whatever kernel this is.
+    /// Both ends of a pipe. The mechanisms for older kernels are tested on whatever kernel this is.
+    fn ends(flags: OFlag) -> (Handle, Handle) {
+        let (reader, writer) = nix::unistd::pipe2(flags).unwrap();
+        (reader.into(), writer.into())
+    }
+
+    fn read_anew(reader: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        read(reader.anew(OFlag::O_RDONLY)?, buffer)
+    }
+
     #[test]
     fn an_end_opened_anew_does_not_wait() {
-        let (reader, writer) = io::pipe().unwrap();
+        let (reader, writer) = ends(OFlag::empty());
         let mut buffer = [0; 8];
-        let error = read_anew(reader.as_fd(), &mut buffer).unwrap_err();
+        let error = read_anew(&reader, &mut buffer).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        assert_eq!(
-            write_anew(writer.as_fd(), &[IoSlice::new(b"ab"), IoSlice::new(b"c")]).unwrap(),
-            3
-        );
-        assert_eq!(read_anew(reader.as_fd(), &mut buffer).unwrap(), 3);
+        let parts = [IoSlice::new(b"ab"), IoSlice::new(b"c")];
+        assert_eq!(write_anew(&writer, &parts).unwrap(), 3);
+        assert_eq!(read_anew(&reader, &mut buffer).unwrap(), 3);
         let full = [0; 1 << 20];
-        assert!(write_anew(writer.as_fd(), &[IoSlice::new(&full)]).unwrap() < full.len());
-        let error = write_anew(writer.as_fd(), &[IoSlice::new(&full)]).unwrap_err();
+        assert!(write_anew(&writer, &[IoSlice::new(&full)]).unwrap() < full.len());
+        let error = write_anew(&writer, &[IoSlice::new(&full)]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         drop(reader);
-        let error = write_anew(writer.as_fd(), &[IoSlice::new(b"x")]).unwrap_err();
+        let broken = [
+            write_anew(&writer, &[IoSlice::new(b"x")]),
+            write_anew(&writer.try_clone().unwrap(), &[IoSlice::new(b"x")]),
+        ];
+        for written in broken {
+            assert_eq!(written.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        }
+    }
+
+    #[test]
+    fn an_end_opened_anew_is_used_again() {
+        let (reader, writer) = ends(OFlag::empty());
+        let first = reader.anew(OFlag::O_RDONLY).unwrap().as_raw_fd();
+        let mut buffer = [0; 8];
+        let error = read_now(&reader, &mut buffer).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(write(&writer, &[IoSlice::new(b"abc")], false).unwrap(), 3);
+        assert_eq!(read_now(&reader, &mut buffer).unwrap(), 3);
+        assert_eq!(reader.anew(OFlag::O_RDONLY).unwrap().as_raw_fd(), first);
+        // It is the reader's alone: with it, nobody is left to read.
+        drop(OwnedFd::from(reader));
+        let error = write(&writer, &[IoSlice::new(b"abc")], false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]
     fn an_end_opened_anew_sees_the_end() {
-        let (reader, writer) = io::pipe().unwrap();
+        let (reader, writer) = ends(OFlag::empty());
         drop(writer);
-        assert_eq!(read_anew(reader.as_fd(), &mut [0; 8]).unwrap(), 0);
+        assert_eq!(read_anew(&reader, &mut [0; 8]).unwrap(), 0);
     }
 
     #[test]
     fn an_end_opened_anew_keeps_packets() {
-        let (reader, writer) = nix::unistd::pipe2(OFlag::O_DIRECT).unwrap();
+        let (reader, writer) = ends(OFlag::O_DIRECT);
         for packet in [b"one", b"two"] {
-            assert_eq!(write_anew(writer.as_fd(), &[IoSlice::new(packet)]).unwrap(), 3);
+            assert_eq!(write_anew(&writer, &[IoSlice::new(packet)]).unwrap(), 3);
         }
-        assert_eq!(read_anew(reader.as_fd(), &mut [0; 8]).unwrap(), 3);
+        assert_eq!(read_anew(&reader, &mut [0; 8]).unwrap(), 3);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use mp_os::{
     poll::{self, Interest},
 };
 
-use crate::{PIPE_BUF, end::end, splice, sys};
+use crate::{PIPE_BUF, end::end, handle::Handle, splice, sys};
 
 /// The end of a pipe or FIFO that bytes go into: [`std::io::PipeWriter`] with deadlines.
 ///
@@ -27,7 +27,7 @@ use crate::{PIPE_BUF, end::end, splice, sys};
 /// # Ok::<(), mp_pipe::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct PipeWriter(pub(crate) OwnedFd);
+pub struct PipeWriter(pub(crate) Handle);
 
 end!(PipeWriter, O_WRONLY, "pipe writer");
 
@@ -97,7 +97,7 @@ impl PipeWriter {
         parts: &[IoSlice<'_>],
         deadline: Deadline,
     ) -> Result<usize, TimeoutError> {
-        let write = |may_block| sys::write(self.as_fd(), parts, may_block);
+        let write = |may_block| sys::write(&self.0, parts, may_block);
         poll::until(self.as_fd(), Interest::Writable, deadline, write)
             .map_err(|error| Error::new("write to", Self::OBJECT, error))?
             .ok_or(TimeoutError::TimedOut)
@@ -156,12 +156,12 @@ impl io::Write for &PipeWriter {
 
 impl From<io::PipeWriter> for PipeWriter {
     fn from(writer: io::PipeWriter) -> Self {
-        Self(writer.into())
+        Self(OwnedFd::from(writer).into())
     }
 }
 
 impl From<PipeWriter> for io::PipeWriter {
     fn from(writer: PipeWriter) -> Self {
-        writer.0.into()
+        OwnedFd::from(writer).into()
     }
 }
