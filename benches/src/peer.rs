@@ -1,5 +1,6 @@
 use std::{
     hint,
+    panic::{self, AssertUnwindSafe},
     sync::atomic::Ordering::{Acquire, Release},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -46,15 +47,30 @@ impl Peer {
     where
         A: Serialize + DeserializeOwned + 'static,
     {
-        let (ours, theirs) = cores.numbers();
-        let counts = Ring::builder().items(1).create().expect("a small ring");
-        let rounds =
-            Rounds { counts, words: Words::create(), core: theirs, is_alone: ours != theirs };
+        let rounds = Rounds::new(cores);
         let child = mp_process::spawn(work, (rounds.clone(), argument)).expect("a peer");
-        pin_to(ours);
+        pin_to(cores.numbers().0);
         let watcher = thread::spawn(move || {
             if let Err(error) = child.join() {
                 eprintln!("the peer of this bench: {error}");
+                end();
+            }
+        });
+        Self { rounds, watcher: Some(watcher) }
+    }
+
+    /// The same with a thread in place of the process.
+    ///
+    /// # Panics
+    ///
+    /// Where the operating system refuses.
+    pub fn start_thread(cores: Cores, work: impl FnOnce(Rounds) + Send + 'static) -> Self {
+        let rounds = Rounds::new(cores);
+        let theirs = rounds.clone();
+        pin_to(cores.numbers().0);
+        let watcher = thread::spawn(move || {
+            // What it panicked with has been printed.
+            if panic::catch_unwind(AssertUnwindSafe(|| work(theirs))).is_err() {
                 end();
             }
         });
@@ -84,6 +100,12 @@ impl Drop for Peer {
 }
 
 impl Rounds {
+    fn new(cores: Cores) -> Self {
+        let (ours, theirs) = cores.numbers();
+        let counts = Ring::builder().items(1).create().expect("a small ring");
+        Self { counts, words: Words::create(), core: theirs, is_alone: ours != theirs }
+    }
+
     /// Does `work` for each round, with the number of times, until there are no more.
     ///
     /// # Panics

@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-/// A Python process that does one case of `peers/pool.py` as often as it is told, and measures it itself.
+/// A Python process that does one case of a script as often as it is told, and measures it itself.
 #[derive(Debug)]
 pub struct Python {
     process: Child,
@@ -19,13 +19,21 @@ impl Python {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    /// Starts Python with a case: its name, then its parameters.
+    /// Starts Python with a case of `peers/pool.py`: its name, then its parameters.
     ///
     /// # Panics
     ///
     /// Where Python cannot be started.
     pub fn start(case: &[&str]) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/pool.py");
+        Self::start_script(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/pool.py"), case)
+    }
+
+    /// Starts Python with a case of another script.
+    ///
+    /// # Panics
+    ///
+    /// Where Python cannot be started.
+    pub fn start_script(script: &str, case: &[&str]) -> Self {
         let mut process = Command::new("python3")
             .arg(script)
             .args(case)
