@@ -1,7 +1,7 @@
 //! Sending and receiving with a deadline and with descriptors: what all socket types share.
 
 use std::{
-    io::{self, IoSlice, IoSliceMut},
+    io::{self, IoSlice},
     os::fd::{BorrowedFd, OwnedFd},
 };
 
@@ -40,7 +40,7 @@ const fn flags(may_block: bool) -> libc::c_int {
     if may_block { 0 } else { libc::MSG_DONTWAIT }
 }
 
-/// The bytes taken by one `sendmsg(2)`.
+/// The bytes taken by one `sendmsg(2)` or `sendto(2)`.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     to: Option<&dyn SockaddrLike>,
@@ -56,7 +56,7 @@ pub(crate) fn send(
     if !fds.is_empty() && !nature.has_messages {
         refuse_empty(parts, nature, "descriptors go along with a byte")?;
     }
-    let send = |may_block| sys::sendmsg(socket, to, parts, fds, flags(may_block));
+    let send = |may_block| sys::send(socket, to, parts, fds, flags(may_block));
     poll::until(socket, Interest::Writable, deadline, send)
         .map_err(|error| send_error(error, nature))?
         .ok_or(TimeoutError::TimedOut)
@@ -87,7 +87,7 @@ fn send_error(cause: io::Error, nature: Nature) -> Error {
     Error::new("send to", nature.object, cause).with_hint(hint)
 }
 
-/// One `recvmsg(2)`. Zero bytes are the end of a connection, or an empty datagram.
+/// One `recvmsg(2)` or `recvfrom(2)`. Zero bytes are the end of a connection, or an empty datagram.
 pub(crate) fn receive<A: SockaddrLike>(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -100,16 +100,19 @@ pub(crate) fn receive<A: SockaddrLike>(
         let reason = "the buffer is empty";
         return Err(Error::invalid_input("receive from", nature.object, reason).into());
     }
-    let mut parts = [IoSliceMut::new(buffer)];
     // Asks for the true length of a message that is cut. A TCP socket would throw the bytes away instead.
     let whole = if nature.has_messages { libc::MSG_TRUNC } else { 0 };
     let receive = |may_block| {
         let flags = flags(may_block) | whole;
-        match sys::recvmsg(socket, &mut parts, take_fds, flags) {
-            // A Unix peer died before it had read everything. This is reported once, and ahead of what it had sent
-            // before; that follows now, and then the end.
-            Err(error) if nature.is_unix && error.kind() == io::ErrorKind::ConnectionReset => {
-                sys::recvmsg(socket, &mut parts, take_fds, flags)
+        // Only of a Unix socket can descriptors come, and only `recvmsg(2)` tells that some were dropped.
+        if !nature.is_unix {
+            return sys::recvfrom(socket, buffer, flags);
+        }
+        match sys::recvmsg(socket, buffer, take_fds, flags) {
+            // A peer died before it had read everything. This is reported once, and ahead of what it had sent before;
+            // that follows now, and then the end.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                sys::recvmsg(socket, buffer, take_fds, flags)
             }
             result => result,
         }

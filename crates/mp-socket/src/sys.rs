@@ -9,9 +9,10 @@
 #![allow(unsafe_code, reason = "system calls")]
 
 use std::{
-    io::{self, IoSlice, IoSliceMut},
+    io::{self, IoSlice},
     mem::{self, MaybeUninit},
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    ptr,
 };
 
 use mp_os::{cvt, retry};
@@ -58,7 +59,38 @@ fn header(parts: *const libc::iovec, count: usize) -> libc::msghdr {
 }
 
 /// `sendmsg(2)` with at most [`MAX_FDS`] descriptors, retried after signals, never raising `SIGPIPE`.
-pub(crate) fn sendmsg(
+///
+/// One part without descriptors goes by `sendto(2)`, for which the kernel has less to fetch.
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    to: Option<&dyn SockaddrLike>,
+    parts: &[IoSlice<'_>],
+    fds: &[BorrowedFd<'_>],
+    flags: libc::c_int,
+) -> io::Result<usize> {
+    match (parts, fds) {
+        ([bytes], []) => sendto(socket, to, bytes, flags),
+        _ => sendmsg(socket, to, parts, fds, flags),
+    }
+}
+
+fn sendto(
+    socket: BorrowedFd<'_>,
+    to: Option<&dyn SockaddrLike>,
+    bytes: &[u8],
+    flags: libc::c_int,
+) -> io::Result<usize> {
+    let (name, name_len) = to.map_or((ptr::null(), 0), |to| (to.as_ptr(), to.len()));
+    let (fd, start, flags) =
+        (socket.as_raw_fd(), bytes.as_ptr().cast(), flags | libc::MSG_NOSIGNAL);
+    let sent = retry(|| {
+        // SAFETY: the pointer and the length are those of `bytes`, the others null and zero or those of `to`.
+        cvt(unsafe { libc::sendto(fd, start, bytes.len(), flags, name, name_len) })
+    })?;
+    Ok(sent.unsigned_abs())
+}
+
+fn sendmsg(
     socket: BorrowedFd<'_>,
     to: Option<&dyn SockaddrLike>,
     parts: &[IoSlice<'_>],
@@ -108,12 +140,12 @@ fn put_fds(header: &libc::msghdr, fds: &[BorrowedFd<'_>]) {
 /// Without `take_fds` no control buffer is given: the kernel closes descriptors that come and says `MSG_CTRUNC`.
 pub(crate) fn recvmsg<A: SockaddrLike>(
     socket: BorrowedFd<'_>,
-    parts: &mut [IoSliceMut<'_>],
+    buffer: &mut [u8],
     take_fds: bool,
     flags: libc::c_int,
 ) -> io::Result<Arrival<A>> {
-    // `IoSliceMut` has the layout of `iovec`, as std guarantees.
-    let mut header = header(parts.as_mut_ptr().cast(), parts.len());
+    let part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let mut header = header(&raw const part, 1);
     // SAFETY: all zeroes is a valid `sockaddr_storage`, of no family.
     let mut name: libc::sockaddr_storage = unsafe { mem::zeroed() };
     if mem::size_of::<A>() > 0 {
@@ -127,7 +159,7 @@ pub(crate) fn recvmsg<A: SockaddrLike>(
     }
     let len = retry(|| {
         let flags = flags | libc::MSG_CMSG_CLOEXEC;
-        // SAFETY: `header` points to `name`, `parts` and `control`, which outlive the call and are valid for writes.
+        // SAFETY: `header` points to `name`, `buffer` and `control`, which outlive the call and are valid for writes.
         cvt(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) })
     })?;
     let fds = if take_fds { take_rights(&header) } else { Vec::new() };
@@ -136,6 +168,31 @@ pub(crate) fn recvmsg<A: SockaddrLike>(
     // SAFETY: `name` is initialized and larger than any address, `name_len` at most the size of one of this type.
     let from = unsafe { A::from_raw((&raw const name).cast(), Some(name_len)) };
     Ok(Arrival { len: len.unsigned_abs(), flags: header.msg_flags, fds, from })
+}
+
+/// `recvfrom(2)`, retried after signals: what [`recvmsg`] does where no descriptors can come, for less.
+pub(crate) fn recvfrom<A: SockaddrLike>(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: libc::c_int,
+) -> io::Result<Arrival<A>> {
+    let (fd, start, room) = (socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: all zeroes is a valid `sockaddr_storage`, of no family.
+    let mut name: libc::sockaddr_storage = unsafe { mem::zeroed() };
+    let wanted = mem::size_of::<A>() > 0;
+    let address = if wanted { (&raw mut name).cast() } else { ptr::null_mut() };
+    let mut name_len = mem::size_of_val(&name) as libc::socklen_t;
+    let len = retry(|| {
+        // SAFETY: the pointer and the length are those of `buffer`; `address` is null or valid for writes of `name_len`.
+        cvt(unsafe { libc::recvfrom(fd, start, room, flags, address, &raw mut name_len) })
+    })?
+    .unsigned_abs();
+    let name_len = name_len.min(mem::size_of::<A>() as libc::socklen_t);
+    // SAFETY: `name` is initialized and larger than any address, `name_len` at most the size of one of this type.
+    let from = unsafe { A::from_raw((&raw const name).cast(), Some(name_len)) };
+    // Only with `MSG_TRUNC` among `flags` is it told more than there is room for.
+    let flags = if len > room { libc::MSG_TRUNC } else { 0 };
+    Ok(Arrival { len, flags, fds: Vec::new(), from })
 }
 
 /// `accept4(2)`, close-on-exec: a connection and the peer's address.
