@@ -39,12 +39,14 @@ const RWF_NOSIGNAL: libc::c_int = 0x100;
 static NOSIGNAL_IS_UNKNOWN: AtomicBool = AtomicBool::new(false);
 
 /// `read(2)`, which waits.
+#[inline]
 pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: `buffer` is valid for writes of its length.
     count(unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) })
 }
 
 /// `read(2)` that fails with `EAGAIN` where it would wait.
+#[inline]
 pub(crate) fn read_now(end: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
     if let Some(anew) = end.known_anew() {
         return read(anew, buffer);
@@ -60,6 +62,7 @@ pub(crate) fn read_now(end: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// `writev(2)` that fails with `EPIPE` and raises no signal; where it may not block also with `EAGAIN`.
+#[inline]
 pub(crate) fn write(end: &Handle, parts: &[IoSlice<'_>], may_block: bool) -> io::Result<usize> {
     if may_block {
         return write_quietly(end.as_fd(), parts, 0);
@@ -86,6 +89,7 @@ fn write_anew(end: &Handle, parts: &[IoSlice<'_>]) -> io::Result<usize> {
 }
 
 /// Writes with `flags` and without `SIGPIPE`.
+#[inline]
 fn write_quietly(
     fd: BorrowedFd<'_>,
     parts: &[IoSlice<'_>],
@@ -106,6 +110,7 @@ fn write_quietly(
 }
 
 /// `pwritev2(2)`, or `writev(2)` where there are no flags.
+#[inline]
 fn writev(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>], flags: libc::c_int) -> io::Result<usize> {
     // More than the kernel takes in one call are left to the next.
     let parts = &parts[..parts.len().min(libc::UIO_MAXIOV as usize)];
@@ -118,6 +123,7 @@ fn writev(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>], flags: libc::c_int) -> io::
     count(unsafe { libc::pwritev2(fd, iovec, len, -1, flags) })
 }
 
+#[inline]
 fn count(value: isize) -> io::Result<usize> {
     cvt(value).map(isize::unsigned_abs)
 }
@@ -147,7 +153,10 @@ pub(crate) fn without_sigpipe<T>(operation: impl FnOnce() -> io::Result<T>) -> i
     let mut previous = sigpipe;
     // SAFETY: both sets are valid, and `SIG_BLOCK` is a valid request: this cannot fail.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const sigpipe, &raw mut previous) };
-    let was_pending = is_pending();
+    // Only one that was blocked before can have been pending.
+    // SAFETY: `previous` was filled above.
+    let was_blocked = unsafe { libc::sigismember(&raw const previous, libc::SIGPIPE) == 1 };
+    let was_pending = was_blocked && is_pending();
     let result = operation();
     let is_broken = result.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EPIPE));
     if is_broken && !was_pending {
@@ -187,6 +196,8 @@ fn take(set: &libc::sigset_t) {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::signal::{SigSet, Signal, raise};
+
     use super::*;
 
     /// Both ends of a pipe. The mechanisms for older kernels are tested on whatever kernel this is.
@@ -263,5 +274,22 @@ mod tests {
             without_sigpipe(|| writev(writer.as_fd(), &[IoSlice::new(b"x")], 0)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         assert!(!is_pending());
+    }
+
+    #[test]
+    fn a_masked_write_leaves_the_signal_of_somebody_else() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let sigpipe = SigSet::from(Signal::SIGPIPE);
+        sigpipe.thread_block().unwrap();
+        raise(Signal::SIGPIPE).unwrap();
+        // Where the test harness ignores the signal, it is pending all the same while it is blocked.
+        assert!(is_pending());
+        let error =
+            without_sigpipe(|| writev(writer.as_fd(), &[IoSlice::new(b"x")], 0)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        assert!(is_pending());
+        take(sigpipe.as_ref());
+        sigpipe.thread_unblock().unwrap();
     }
 }

@@ -62,6 +62,12 @@
 //! * Keep several senders of one stream apart: that is what messages are for.
 //! * Options beyond these: the types convert to and from std's, for the `socket2` crate.
 //!
+//! # What it costs beside the system calls
+//!
+//! Bytes are sent by `sendto(2)`, and over TCP and UDP received by `recvfrom(2)`. From a Unix socket they are received by `recvmsg(2)`,
+//! which alone tells that descriptors came along and were dropped: of a few bytes, sending and receiving costs 1.1 to 1.25
+//! times what it would by `recv(2)`. Nothing is allocated, but for the list of descriptors where some come.
+//!
 //! # Differences from std
 //!
 //! std has no seqpacket sockets, descriptors in messages, peer credentials (stable) or connects to Unix sockets with a
