@@ -3,10 +3,9 @@ use std::{
     marker::PhantomData,
     ops::{Deref, DerefMut},
     os::fd::{AsFd, BorrowedFd},
-    process,
 };
 
-use mp_os::Deadline;
+use mp_os::{Deadline, process_id};
 
 use crate::{
     Backend, ByteRange, Error, Failed, Mode, Result, TimeoutError, TryError, describe,
@@ -71,7 +70,7 @@ pub enum Remains<F: AsFd, B: Backend> {
 
 impl<F: AsFd, B: Backend> Guard<F, B> {
     pub(crate) fn new(file: F, mode: Mode, range: ByteRange) -> Self {
-        Self { file, mode, range, process: process::id(), kind: PhantomData }
+        Self { file, mode, range, process: process_id(), kind: PhantomData }
     }
 
     /// How it is held.
@@ -137,7 +136,7 @@ impl<F: AsFd, B: Backend> Guard<F, B> {
         if !B::CONVERTS_BY_RELEASING || self.mode == Mode::Exclusive {
             return Remains::Shared(self);
         }
-        let at_once = Deadline::after(std::time::Duration::ZERO);
+        let at_once = Deadline::at_once();
         match acquire::<B>(self.file.as_fd(), Mode::Shared, self.range, at_once) {
             Ok(()) => Remains::Shared(self),
             Err(_) => Remains::Nothing(self.into_locked()),
@@ -168,7 +167,7 @@ fn release<B: Backend>(fd: BorrowedFd<'_>, range: ByteRange) -> Result<()> {
 
 impl<F: AsFd, B: Backend> Drop for Guard<F, B> {
     fn drop(&mut self) {
-        if process::id() == self.process {
+        if process_id() == self.process {
             // On a local file system it cannot fail, and whoever wants to know calls `unlock`.
             let _ = release::<B>(self.file.as_fd(), self.range);
         }

@@ -27,6 +27,7 @@
 //! | `transfer` (feature `serde`) | file descriptors inside serde messages |
 //! | [`Owner`], [`create_or_open`] | who removes an object, and the race for its name |
 //! | [`CreatedFile`] | unlinks a FIFO or socket when its creator drops it |
+//! | [`process_id`] | this process's number without a system call |
 //! | [`cvt`], [`retry`] | from C return values to [`std::io::Result`] |
 //!
 //! What this crate does *not* do: anything that only one crate needs. That lives with its user.
@@ -47,6 +48,7 @@ mod name;
 mod owner;
 mod pidfd;
 pub mod poll;
+mod process_id;
 mod sys;
 pub mod sysv;
 #[cfg(feature = "serde")]
@@ -61,4 +63,5 @@ pub use crate::{
     name::ObjectName,
     owner::Owner,
     pidfd::PidFd,
+    process_id::process_id,
 };

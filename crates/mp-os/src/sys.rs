@@ -10,16 +10,22 @@
 use std::{
     ffi::CString,
     io, mem,
+    num::NonZero,
     os::{
         fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
     },
     path::Path,
     ptr,
+    sync::atomic::AtomicU32,
     time::Duration,
 };
 
-use nix::{libc, poll::PollFd};
+use nix::{
+    libc,
+    poll::PollFd,
+    sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous},
+};
 
 use crate::{cvt, retry};
 
@@ -111,4 +117,16 @@ pub(crate) fn ftok(path: &Path, project: u8) -> io::Result<libc::key_t> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: `path` is a C string.
     cvt(unsafe { libc::ftok(path.as_ptr(), project.into()) })
+}
+
+/// Memory that reads zero in every new process, however it was cloned (`MADV_WIPEONFORK`). Never unmapped.
+pub(crate) fn wiped_on_fork() -> io::Result<&'static AtomicU32> {
+    const LEN: NonZero<usize> = NonZero::new(size_of::<AtomicU32>()).unwrap();
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new private anonymous mapping replaces nothing. The kernel rounds the length up to a page.
+    let page = unsafe { mmap_anonymous(None, LEN, access, MapFlags::MAP_PRIVATE) }?;
+    // SAFETY: the advice is for the page just mapped, which nobody else knows. Refused, it stays mapped and unused.
+    unsafe { madvise(page, LEN.get(), MmapAdvise::MADV_WIPEONFORK) }?;
+    // SAFETY: the page is zeroed, aligned, writable and never unmapped; only atomics ever touch it.
+    Ok(unsafe { page.cast().as_ref() })
 }
