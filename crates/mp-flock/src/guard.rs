@@ -136,7 +136,7 @@ impl<F: AsFd, B: Backend> Guard<F, B> {
         if !B::CONVERTS_BY_RELEASING || self.mode == Mode::Exclusive {
             return Remains::Shared(self);
         }
-        let at_once = Deadline::at_once();
+        let at_once = Deadline::after(std::time::Duration::ZERO);
         match acquire::<B>(self.file.as_fd(), Mode::Shared, self.range, at_once) {
             Ok(()) => Remains::Shared(self),
             Err(_) => Remains::Nothing(self.into_locked()),
