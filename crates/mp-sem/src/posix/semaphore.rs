@@ -178,7 +178,8 @@ impl Semaphore {
     /// `EOVERFLOW` where there would be more than [`MAX_VALUE`]; then none was added, unless others added some meanwhile.
     #[doc(alias = "sem_post")]
     pub fn release(&self, permits: u32) -> Result<()> {
-        if permits > MAX_VALUE - self.value()?.min(MAX_VALUE) {
+        // One that does not fit is refused by the call itself.
+        if permits > 1 && permits > MAX_VALUE - self.value()?.min(MAX_VALUE) {
             return Err(self.overflow(io::Error::from_raw_os_error(libc::EOVERFLOW)));
         }
         (0..permits).try_for_each(|_| self.0.raw.post().map_err(|error| self.overflow(error)))
