@@ -71,7 +71,7 @@ pub(crate) fn spawn(
         };
         let process = server.spawn(keeper, (ours, theirs), deadline);
         if server.died {
-            keeper.discard(&server.process);
+            server.discard(keeper);
         } else {
             *slot = Some(server);
         }
@@ -183,6 +183,17 @@ impl Server {
             // Where it fails, it fails again when the process is needed, and is an error then.
             let spare = self.ask().ok().flatten();
             self.spares.extend(spare);
+        }
+    }
+
+    /// Makes sure that the server is dead, and what it has made of which nobody was told.
+    fn discard(self, keeper: &Keeper) {
+        keeper.discard(&self.process);
+        for door in self.spares {
+            // One that cannot be adopted ends because its door is closed.
+            if let Ok(Some(spare)) = adopt(&door) {
+                keeper.discard(&Arc::new(Process::new(spare, door)));
+            }
         }
     }
 
