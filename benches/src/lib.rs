@@ -14,6 +14,7 @@
 //! | [`hand_over`] | a file lock that two processes hand over to each other |
 //! | [`Words`] | atomics in shared memory, each with a cache line of its own |
 //! | [`Python`] | the same work done by `multiprocessing`, measured inside Python |
+//! | [`raw`] | the system calls that the crates of primitives wrap |
 //! | [`system_call`], [`memcpy`], [`fork_and_wait`] | the least that those cost |
 
 #![deny(unsafe_code)]
@@ -28,6 +29,7 @@ mod memcpy;
 mod peer;
 mod python;
 mod ratio;
+pub mod raw;
 mod relay;
 mod run;
 mod sizes;
