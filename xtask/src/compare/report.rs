@@ -68,6 +68,7 @@ impl Report<'_> {
             ("limits", _) => limit::explained(),
             ("names", _) => self.names(),
             ("group", start) => self.groups(start),
+            ("pairs", start) => self.pairs(start),
             ("rest", _) => self.rest(),
             _ => format!("{{{{{place}}}}}"),
         }
@@ -223,6 +224,24 @@ impl Report<'_> {
         (limit.name != figure.id.function).then(|| (ratio(figure.nanos / limit.nanos), limit.name))
     }
 
+    /// A row for each group of this beginning, which has what is ours and what it is compared with.
+    fn pairs(&mut self, start: &str) -> String {
+        let figures = self.figures;
+        let row = |group: &str| {
+            let what = group.strip_prefix(start)?.strip_prefix('-')?;
+            let [ours, raw] = [figures.get(group, "ours", "")?, figures.get(group, "raw", "")?];
+            let cell = |figure: &Figure| format!("{}, {}", time(figure.nanos), spread(figure));
+            let ratio = ratio(ours.nanos / raw.nanos);
+            Some((group.to_owned(), vec![format!("`{what}`"), cell(ours), cell(raw), ratio]))
+        };
+        let (groups, rows): (Vec<_>, Vec<_>) = figures.groups().into_iter().filter_map(row).unzip();
+        if rows.is_empty() {
+            return "Not measured in this run.\n".to_owned();
+        }
+        self.shown.extend(groups);
+        table(&["", "ours", "raw", "ratio"].map(str::to_owned), &rows)
+    }
+
     /// Groups that the template does not name.
     fn rest(&mut self) -> String {
         let groups: Vec<_> = self.figures.groups().into_iter().map(str::to_owned).collect();
@@ -283,6 +302,8 @@ mod tests {
             ("round-trip-awake", "ring", "8", Work::Bytes(16), 150.0),
             ("round-trip-awake", "ring", "64", Work::Bytes(128), 160.0),
             ("round-trip-awake", "pipe", "8", Work::Bytes(16), 5000.0),
+            ("raw-pipe-8", "ours", "", Work::Once, 500.0),
+            ("raw-pipe-8", "raw", "", Work::Once, 400.0),
             ("unheard-of", "Pool", "", Work::Once, 1.0),
         ]);
         let files = render(&small_run(), &figures);
@@ -297,6 +318,7 @@ mod tests {
             "| `pipe` |  5.00 µs<br>2 % · 50x |",
             "| `cache-line`  |  100 ns |    2 % |     – |   – |",
             "| `memcpy 64 B` | 4.00 ns |",
+            "| `pipe-8` | 500 ns, 2 % | 400 ns, 2 % | 1.25x |",
             "## `unheard-of`",
             "## One way\n\nNot measured in this run.\n",
         ] {
