@@ -1,6 +1,7 @@
 //! Nobody is orphaned, nobody stays a zombie, and what dies on the way is replaced.
 
 use std::{
+    cell::Cell,
     fs,
     os::fd::AsFd,
     sync::mpsc,
@@ -32,12 +33,14 @@ pub(crate) fn children() -> Vec<(u32, String)> {
 
 /// The fork server, once its predecessor is reaped and its latest copy has its own name.
 pub(crate) fn server() -> u32 {
-    let servers = || -> Vec<u32> {
-        let named = children().into_iter().filter(|(_, comm)| comm == "mp-forkserver");
-        named.map(|(pid, _)| pid).collect()
-    };
-    eventually("there is one server", || servers().len() == 1);
-    servers()[0]
+    let only = Cell::new(0);
+    eventually("there is one server", || {
+        let is_server = |(_, comm): &(u32, String)| comm == "mp-forkserver";
+        let servers: Vec<_> = children().into_iter().filter(is_server).collect();
+        only.set(servers.first().map_or(0, |(pid, _)| *pid));
+        servers.len() == 1
+    });
+    only.get()
 }
 
 /// Whether no child is there but the fork server and the process that it made ahead.
@@ -133,8 +136,8 @@ fn callbacks_start_processes_while_the_server_is_replaced() {
         let (sender, receiver) = mpsc::channel();
         std::thread::scope(|scope| {
             for _ in 0..20 {
-                // One that was killed in the round before may not have been replaced yet.
-                let victim = Watched::new(server());
+                restart();
+                let victim = Watched::new(server()).unwrap();
                 let child = mp_process::spawn(|()| (), ()).unwrap();
                 let sender = sender.clone();
                 child
@@ -143,7 +146,7 @@ fn callbacks_start_processes_while_the_server_is_replaced() {
                         sender.send(next.join().unwrap()).unwrap();
                     })
                     .unwrap();
-                let _ = victim.map(|victim| victim.signal(Signal::KILL.as_raw()));
+                victim.signal(Signal::KILL.as_raw());
                 // At the same time as the callback: one of the two starts the new server.
                 let other = scope.spawn(|| mp_process::spawn(|()| (), ()).unwrap().join().unwrap());
                 assert_eq!(receiver.recv_timeout(PATIENCE), Ok(2));
@@ -151,9 +154,7 @@ fn callbacks_start_processes_while_the_server_is_replaced() {
                 other.join().unwrap();
             }
         });
-        // The last server may have been dead for both, and what it had made ahead served: then the next one finds that out,
-        // and the one after it has a new server.
-        (0..2).for_each(|_| mp_process::spawn(|()| (), ()).unwrap().join().unwrap());
+        restart();
         mp_testkit::accept_children(&SERVER);
     });
 }
