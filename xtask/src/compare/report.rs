@@ -34,6 +34,9 @@ pub(crate) const CHARTS: &str = "latency";
 
 const NOTHING: &str = "–";
 
+/// How many noisy figures a warning names. Each carries a mark where it stands.
+const WIDEST: usize = 10;
+
 pub(crate) fn render(run: &Run, figures: &Figures) -> Files {
     let mut report = Report { run, figures, shown: BTreeSet::new(), charts: Vec::new() };
     let mut text = format!(
@@ -76,14 +79,15 @@ impl Report<'_> {
 
     fn warnings(&self) -> String {
         let mut warnings = self.run.failures.clone();
-        let noisy: Vec<_> =
-            self.figures.iter().filter(|figure| figure.is_noisy()).map(name).collect();
+        let mut noisy: Vec<_> = self.figures.iter().filter(|figure| figure.is_noisy()).collect();
+        noisy.sort_by(|one, other| other.spread().total_cmp(&one.spread()));
         if !noisy.is_empty() {
+            let widest: Vec<_> = noisy.iter().take(WIDEST).map(|figure| name(figure)).collect();
             warnings.push(format!(
-                "{} of {} figures differ by more than 20 % between rounds: {}",
+                "{} of {} figures differ by more than 20 % between rounds, most of all {}",
                 noisy.len(),
                 self.figures.iter().count(),
-                noisy.join(", ")
+                widest.join(", ")
             ));
         }
         let busy = |load: &f64| *load > 0.5;
@@ -339,7 +343,9 @@ mod tests {
         let figures = Figures::of([sample(100.0), sample(100.0), sample(130.0)]);
         let text = &render(&small_run(), &figures)[0].1;
         assert!(
-            text.contains("1 of 1 figures differ by more than 20 % between rounds: `start/fork`."),
+            text.contains(
+                "1 of 1 figures differ by more than 20 % between rounds, most of all `start/fork`."
+            ),
             "{text}"
         );
         assert!(text.contains("⚠ 30 %"), "{text}");

@@ -60,11 +60,21 @@ const SUBJECTS: &[(&str, Kind, &str)] = &[
     ("iceoryx2-event", Kind::Contender, "the crate, with its events to sleep at"),
     ("interprocess", Kind::Contender, "the crate, its local sockets"),
     ("shared_memory", Kind::Contender, "the crate, a place that the receiver looks at all the time"),
-    ("crossbeam-channel", Kind::Contender, "the crate, between threads of one process"),
+    ("crossbeam", Kind::Contender, "`crossbeam-channel`, byte vectors between threads of one process"),
+    ("crossbeam-u64", Kind::Contender, "the same, integers"),
     ("rtrb", Kind::Contender, "the crate, between threads of one process"),
     ("procspawn", Kind::Contender, "the crate, which starts the program anew"),
     ("parking_lot", Kind::Contender, "the crate, between threads"),
-    ("python", Kind::Contender, "Python's `multiprocessing`"),
+    ("parking_lot-threads", Kind::Contender, "the same, each thread on a core of its own"),
+    ("std-threads", Kind::Contender, "`std::sync::Mutex`, each thread on a core of its own"),
+    ("python", Kind::Contender, "Python's `multiprocessing.Pool`"),
+    ("python-Pipe", Kind::Contender, "Python's `multiprocessing.Pipe`"),
+    ("python-Queue", Kind::Contender, "Python's `multiprocessing.Queue`"),
+    ("python-SimpleQueue", Kind::Contender, "Python's `multiprocessing.SimpleQueue`"),
+    ("python-Lock", Kind::Contender, "Python's `multiprocessing.Lock`"),
+    ("python-fork", Kind::Contender, "Python's `multiprocessing.Process`, by `fork`"),
+    ("python-forkserver", Kind::Contender, "the same, by `forkserver`"),
+    ("python-spawn", Kind::Contender, "the same, by `spawn`"),
     ("fork", Kind::Ours, "`mp_core::Process::fork`, of a closure"),
     ("bare-fork", Kind::Limit, "`fork` and `waitpid`, nothing else"),
     ("forkserver", Kind::Ours, "`mp_core::Process`, its default start method"),
@@ -80,6 +90,8 @@ const SUBJECTS: &[(&str, Kind, &str)] = &[
     ("pthread-robust", Kind::Contender, "a robust process-shared `pthread_mutex_t`"),
     ("sem_t", Kind::Contender, "a `sem_t` of one permit"),
     ("std", Kind::Contender, "`std::sync::Mutex`, between threads"),
+    ("flock", Kind::Ours, "`mp_flock::Flock`"),
+    ("ofd", Kind::Ours, "`mp_flock::Ofd`"),
     ("fetch_add", Kind::Limit, "one atomic addition"),
     ("semaphore", Kind::Ours, "`mp_sync::Semaphore`"),
     ("rwlock-read", Kind::Ours, "`mp_sync::RwLock`, shared"),
@@ -104,7 +116,14 @@ pub(crate) fn of(function: &str) -> Kind {
 }
 
 /// Those among the others whose messages go through the kernel.
-const THROUGH_KERNEL: [&str; 4] = ["interprocess", "ipc-channel", "ipc-channel-shm", "python"];
+const THROUGH_KERNEL: [&str; 6] = [
+    "interprocess",
+    "ipc-channel",
+    "ipc-channel-shm",
+    "python-Pipe",
+    "python-Queue",
+    "python-SimpleQueue",
+];
 
 /// Whether each message is a system call on either side. A POSIX semaphore makes one only where somebody sleeps.
 pub(crate) fn is_of_kernel(function: &str) -> bool {
