@@ -153,8 +153,6 @@ impl Server {
         let Some(door) = spare.map_or_else(|| self.ask(), |door| Ok(Some(door)))? else {
             return Ok(None);
         };
-        // The server first: so it wakes on another processor, and this one is free for the process once we wait for it.
-        self.ask_ahead();
         let given = match pass(&door, theirs) {
             Err(error) => {
                 self.spares.push_front(door);
@@ -162,6 +160,8 @@ impl Server {
             }
             Ok(given) => given,
         };
+        // After it, so that the process is not woken behind the server on one processor.
+        self.ask_ahead();
         let made = match self.collect(&door, deadline) {
             // The cause may have gone since it was asked for.
             Err(_) if !is_new => return Ok(None),
