@@ -1,4 +1,8 @@
-use std::{env, fs, path::PathBuf, time::SystemTime};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use serde_json::Value;
 
@@ -47,12 +51,13 @@ fn median(group: &str, function: &str, start: SystemTime) -> Option<f64> {
     estimates.get("median")?.get("point_estimate")?.as_f64()
 }
 
-/// Where criterion writes: beside the program, wherever it was started from.
+/// Where criterion writes: beside the program, wherever it was started from; where a copy of one has no such place, where
+/// criterion itself would.
 pub(crate) fn output() -> PathBuf {
     let of_target = || {
         // A bench is `TARGET/PROFILE/deps/NAME`.
         let program = env::current_exe().unwrap_or_default();
-        program.ancestors().nth(3).map(|target| target.join("criterion")).unwrap_or_default()
+        program.ancestors().nth(3).unwrap_or(Path::new("target")).join("criterion")
     };
     env::var_os("CRITERION_HOME").map_or_else(of_target, PathBuf::from)
 }
