@@ -5,9 +5,10 @@
 //! storm --kills 1000000` runs this for longer: it sets `MP_STORM_KILLS` and `MP_STORM_SEED`.
 
 use std::{
-    collections::BTreeMap,
+    collections::VecDeque,
     env, hint,
     os::unix::process::ExitStatusExt,
+    process::ExitStatus,
     sync::atomic::{
         AtomicU64,
         Ordering::{Acquire, Release},
@@ -29,17 +30,20 @@ const PRODUCERS: usize = 3;
 const CONSUMERS: usize = 3;
 /// Kills with one ring, after which everything is counted and begins anew.
 const ROUND: u64 = 250;
+/// How many may be on their way out at a time: death takes its time, more so where there are few cores.
+const DYING: usize = 8;
 /// Nothing that has to happen takes so long, on whatever machine.
 const STUCK: Duration = Duration::from_secs(30);
 
-/// What a consumer has taken, as far as it could say so: the consumer appends, the test reads.
+/// What a consumer has taken, as far as it could say so: the consumer appends, the test reads. When it is dead another one
+/// goes on with the same journal.
 struct Journal(Segment);
 
 impl Journal {
     const LEN: u64 = 1 << 12;
 
     fn new() -> Self {
-        Self(Segment::create("journal", (Self::LEN as usize + 2) * 8).unwrap())
+        Self(Segment::create("journal", (Self::LEN as usize + 3) * 8).unwrap())
     }
 
     fn word(&self, index: u64) -> &AtomicU64 {
@@ -47,7 +51,18 @@ impl Journal {
     }
 
     fn entry(&self, number: u64) -> &AtomicU64 {
-        self.word(2 + number % Self::LEN)
+        self.word(3 + number % Self::LEN)
+    }
+
+    /// Another consumer has it from here on.
+    fn begin(self) -> Self {
+        self.word(2).store(self.word(0).load(Acquire), Release);
+        self
+    }
+
+    /// Whether its consumer has not taken anything.
+    fn is_idle(&self) -> bool {
+        self.word(2).load(Acquire) == self.word(0).load(Acquire)
     }
 
     fn append(&self, entry: u64) {
@@ -77,10 +92,16 @@ struct Round {
     acked: Segment,
     producers: Vec<Child>,
     consumers: Vec<(Child, Journal)>,
+    /// Those that were killed and may not be dead yet, in the order of the kills.
+    dying: VecDeque<(Child, Option<Journal>)>,
+    /// Journals of the dead, all of which has been read.
+    spare: Vec<Journal>,
     started: usize,
     /// How often each record of each producer was taken.
-    taken: BTreeMap<u32, BTreeMap<u64, u64>>,
+    taken: Vec<Vec<u8>>,
     kills: [u64; 2],
+    /// How many were killed before they had passed a record on.
+    idle: u64,
 }
 
 /// What came of a storm.
@@ -89,6 +110,7 @@ struct Totals {
     records: u64,
     lost: u64,
     doubled: u64,
+    idle: u64,
 }
 
 impl Round {
@@ -104,9 +126,12 @@ impl Round {
             acked,
             producers: Vec::new(),
             consumers: Vec::new(),
+            dying: VecDeque::new(),
+            spare: Vec::new(),
             started: 0,
-            taken: BTreeMap::new(),
+            taken: vec![Vec::new(); most],
             kills: [0; 2],
+            idle: 0,
         };
         (0..PRODUCERS).for_each(|_| round.start_producer());
         (0..CONSUMERS).for_each(|_| round.start_consumer());
@@ -132,7 +157,7 @@ impl Round {
     }
 
     fn start_consumer(&mut self) {
-        let journal = Journal::new();
+        let journal = self.spare.pop().unwrap_or_else(Journal::new).begin();
         let child = fork_child(|| {
             give_way();
             let mut bytes = Vec::new();
@@ -147,10 +172,36 @@ impl Round {
         self.consumers.push((child, journal));
     }
 
-    /// Reads the journals; how many entries there were.
+    /// Reads the journals, and those of the dead for the last time; how many entries there were.
     fn collect(&mut self) -> u64 {
         let Self { consumers, taken, .. } = self;
-        consumers.iter().map(|(_, journal)| note(journal, taken)).sum()
+        let count = consumers.iter().map(|(_, journal)| note(journal, taken)).sum();
+        self.bury(DYING);
+        count
+    }
+
+    /// Reaps those that are dead, and waits for the first ones where more than `rest` are not.
+    fn bury(&mut self, rest: usize) {
+        for _ in 0..self.dying.len() {
+            let must_wait = self.dying.len() > rest;
+            let Some((child, journal)) = self.dying.pop_front() else { return };
+            match child.wait_timeout(if must_wait { STUCK } else { Duration::ZERO }) {
+                Ok(status) => self.note_death(status, journal),
+                Err(child) => {
+                    assert!(!must_wait, "killed, and not dead: {:?}", self.ring);
+                    self.dying.push_back((child, journal));
+                }
+            }
+        }
+    }
+
+    fn note_death(&mut self, status: ExitStatus, journal: Option<Journal>) {
+        assert_eq!(status.signal(), Some(libc::SIGKILL), "it ended by itself: {status}");
+        if let Some(journal) = journal {
+            note(&journal, &mut self.taken);
+            self.idle += u64::from(journal.is_idle());
+            self.spare.push(journal);
+        }
     }
 
     /// Lets some records pass, then a moment of any length.
@@ -165,25 +216,34 @@ impl Round {
         (0..random.below(2000)).for_each(|_| hint::spin_loop());
     }
 
+    /// Kills one, and starts another one in its place.
     fn kill(&mut self, random: &mut Random) {
         if random.below(2) == 0 {
             let index = random.below(PRODUCERS as u64) as usize;
-            killed(self.producers.swap_remove(index));
+            let child = self.producers.swap_remove(index);
+            self.condemn(child, None);
             self.kills[0] += 1;
             self.start_producer();
         } else {
             let index = random.below(CONSUMERS as u64) as usize;
             let (child, journal) = self.consumers.swap_remove(index);
-            killed(child);
-            note(&journal, &mut self.taken);
+            self.condemn(child, Some(journal));
             self.kills[1] += 1;
             self.start_consumer();
         }
     }
 
+    fn condemn(&mut self, child: Child, journal: Option<Journal>) {
+        child.signal(libc::SIGKILL);
+        self.dying.push_back((child, journal));
+    }
+
     /// Kills the producers, lets the consumers finish, and accounts for everything.
     fn finish(mut self, totals: &mut Totals) {
-        self.producers.drain(..).for_each(killed);
+        while let Some(producer) = self.producers.pop() {
+            self.condemn(producer, None);
+        }
+        self.bury(0);
         self.ring.close();
         while let Some((mut child, journal)) = self.consumers.pop() {
             let start = Instant::now();
@@ -206,19 +266,22 @@ impl Round {
     fn account(&mut self, totals: &mut Totals) {
         let (mut lost, mut doubled) = (0, 0);
         for producer in 0..self.started {
-            let taken = self.taken.remove(&(producer as u32)).unwrap_or_default();
             let acked = self.acked(producer).load(Acquire);
-            let all = taken.keys().last().map_or(acked, |last| acked.max(last + 1));
+            let taken = &mut self.taken[producer];
+            let all = acked.max(taken.len() as u64);
             assert!(all <= acked + 1, "producer {producer}: a record that it never pushed");
+            taken.resize(all as usize, 0);
             totals.records += all;
-            lost += all - taken.len() as u64;
-            doubled += taken.values().map(|times| times - 1).sum::<u64>();
+            self.idle += u64::from(acked == 0);
+            lost += taken.iter().filter(|&&times| times == 0).count() as u64;
+            doubled += taken.iter().map(|&times| u64::from(times.saturating_sub(1))).sum::<u64>();
         }
         let consumers = self.kills[1];
         // A consumer that is killed takes along the one record that it had in its hands, or has it delivered again.
         let (most_lost, most_doubled) = if self.leases { (0, consumers) } else { (consumers, 0) };
         assert!(lost <= most_lost, "{lost} lost with {consumers} consumers killed");
         assert!(doubled <= most_doubled, "{doubled} doubled with {consumers} consumers killed");
+        totals.idle += self.idle;
         totals.lost += lost;
         totals.doubled += doubled;
     }
@@ -242,20 +305,16 @@ fn take(ring: &Ring, leases: bool, bytes: &mut Vec<u8>, journal: &Journal) -> Re
     Ok(())
 }
 
-fn note(journal: &Journal, taken: &mut BTreeMap<u32, BTreeMap<u64, u64>>) -> u64 {
+fn note(journal: &Journal, taken: &mut [Vec<u8>]) -> u64 {
     let mut count = 0;
     while let Some(entry) = journal.take() {
-        let (producer, number) = ((entry >> 40) as u32, entry & ((1 << 40) - 1));
-        *taken.entry(producer).or_default().entry(number).or_default() += 1;
+        let (producer, number) = ((entry >> 40) as usize, (entry & ((1 << 40) - 1)) as usize);
+        let taken = &mut taken[producer];
+        taken.resize(taken.len().max(number + 1), 0);
+        taken[number] = taken[number].saturating_add(1);
         count += 1;
     }
     count
-}
-
-/// Kills a child, which has not ended by itself: none of them panics.
-fn killed(child: Child) {
-    let status = child.kill();
-    assert_eq!(status.signal(), Some(libc::SIGKILL), "it ended by itself: {status}");
 }
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -285,9 +344,9 @@ fn storm() {
             round.finish(&mut totals);
         }
         println!(
-            "storm with seed {seed}: {} producers and {} consumers killed, {} records, {} lost in the hands of a consumer, \
-             {} delivered again, none torn, none lost otherwise, nobody stuck",
-            by[0], by[1], totals.records, totals.lost, totals.doubled
+            "storm with seed {seed}: {} producers and {} consumers killed ({} before they had passed a record on), {} records, \
+             {} lost in the hands of a consumer, {} delivered again, none torn, none lost otherwise, nobody stuck",
+            by[0], by[1], totals.idle, totals.records, totals.lost, totals.doubled
         );
     });
 }
