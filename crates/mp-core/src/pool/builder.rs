@@ -77,7 +77,10 @@ impl PoolBuilder {
             restarts: None,
             is_serial: false,
             name: format!("Pool-{}", POOLS.fetch_add(1, Relaxed)),
-            start_method: StartMethod::default(),
+            start_method: match StartMethod::default() {
+                StartMethod::Fork => StartMethod::Forkserver,
+                method => method,
+            },
         };
         Self { settings, workers: None }
     }
@@ -169,7 +172,8 @@ impl PoolBuilder {
         self
     }
 
-    /// How the workers are started.
+    /// How the workers are started: not by [`StartMethod::Fork`], which wants a process of one thread, and a pool has one of
+    /// its own. Without this it is the [default](crate::set_start_method), or the fork server where that is fork.
     pub fn start_method(mut self, method: StartMethod) -> Self {
         self.settings.start_method = method;
         self
@@ -207,15 +211,17 @@ impl PoolBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) where the number of workers is zero; an error of the operating
-    /// system where a worker cannot be started; [`Error::Stopped`] where the initializer failed.
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) where the number of workers is zero or they would be forked; an
+    /// error of the operating system where a worker cannot be started; [`Error::Stopped`] where the initializer failed.
     pub fn build(self) -> Result<Pool> {
+        let refused = |reason| Err(mp_os::Error::invalid_input("start", "pool", reason).into());
         // It takes a dozen system calls to find out how many processors there are.
         let workers = self.workers.unwrap_or_else(cpu_count);
         if workers == 0 {
-            return Err(
-                mp_os::Error::invalid_input("start", "pool", "it would have no workers").into()
-            );
+            return refused("it would have no workers");
+        }
+        if self.settings.start_method == StartMethod::Fork && !self.settings.is_serial {
+            return refused("it has threads, and fork wants a process of one");
         }
         let has_initializer = self.settings.initializer.is_some();
         let local = Local::new(workers, self.settings)?;

@@ -297,7 +297,7 @@ impl Local {
                 let _ = slot.child.join();
                 return Err(error.into());
             }
-            state.slots.push(slot);
+            state.admit(slot, self.size());
             let mut failures = Vec::new();
             self.hand_out(&mut state, &mut failures);
             drop(state);

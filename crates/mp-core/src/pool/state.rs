@@ -106,6 +106,8 @@ impl State {
     /// Whether there are fewer workers than `number`, and something for another one to do, now or later.
     pub(super) fn needs_worker(&self, number: usize) -> bool {
         let wanted = match self.phase {
+            // The pool is about to stop.
+            _ if self.unkillable.is_some() => false,
             Phase::Open => !self.is_dormant,
             Phase::Closing => !self.backlog.is_empty(),
             Phase::Stopped(_) => false,
@@ -133,9 +135,11 @@ impl State {
     pub(super) fn collect(&mut self, intake: &mut Intake) {
         let Intake { record, bytes, deliveries, unstarted, .. } = intake;
         for slot in &mut self.slots {
-            if slot.collect(record, bytes, deliveries, unstarted).is_err() {
-                // It does not keep to the protocol: its death is then handled like any other.
-                self.unkillable = slot.kill().err().map(|error| error.to_string());
+            // One that does not keep to the protocol dies, and its death is handled like any other.
+            if slot.collect(record, bytes, deliveries, unstarted).is_err()
+                && let Err(error) = slot.kill()
+            {
+                self.unkillable = Some(error.to_string());
             }
         }
         for batch in unstarted.drain(..).rev() {
@@ -200,6 +204,17 @@ impl State {
         let is_free =
             |place: &usize| !self.slots.iter().any(|slot| slot.is_open() && slot.place == *place);
         (0..).find(is_free).unwrap_or_default()
+    }
+
+    /// Takes in a worker that was wanted when its start began. By now the pool may have stopped, or want fewer.
+    pub(super) fn admit(&mut self, slot: Slot, size: usize) {
+        if matches!(self.phase, Phase::Stopped(_))
+            && let Err(error) = slot.kill()
+        {
+            self.unkillable = Some(error.to_string());
+        }
+        self.slots.push(slot);
+        self.shrink(size);
     }
 
     /// Closes the workers that are more than `size`, and puts what was queued for them back.

@@ -1,9 +1,12 @@
 //! Start methods: rows M01 to M08 of the conformance table.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::{
+    io::ErrorKind,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
 
 use mp_core::{
-    Context, Process, ProcessError, Queue, StartMethod, Stdio, available_start_methods,
+    Context, Pool, Process, ProcessError, Queue, StartMethod, Stdio, available_start_methods,
     set_forkserver_preload, set_start_method, start_method,
 };
 use mp_testkit::{accept_children, isolated};
@@ -24,6 +27,30 @@ fn a_context_has_its_method_for_good() {
             }
             assert_eq!((context.start_method(), start_method()), (method, default));
         });
+    });
+}
+
+#[test]
+fn a_pool_by_fork_is_refused() {
+    /// Also where the first workers could be forked: none could be replaced.
+    fn refuse(workers: usize) {
+        let fork = Context::new(StartMethod::Fork);
+        let error = fork.pool(workers).unwrap_err();
+        assert_eq!(error.io_kind(), Some(ErrorKind::InvalidInput));
+        assert!(error.to_string().contains("fork"), "{error}");
+        let serial = fork.pool_builder().workers(workers).serial().build().unwrap();
+        assert_eq!(serial.apply(|n: u8| n, 1).unwrap(), 1);
+        // What nobody has asked for is no reason to refuse.
+        set_start_method(StartMethod::Fork);
+        let pool = Pool::new(workers).unwrap();
+        assert_eq!(pool.apply(|()| start_method(), ()).unwrap(), StartMethod::Forkserver);
+    }
+    isolated(|| {
+        warm_up();
+        for workers in [1, 2] {
+            Process::spawn(refuse, workers).unwrap().join().unwrap();
+        }
+        refuse(2);
     });
 }
 

@@ -19,6 +19,14 @@ use mp_testkit::{Watched, isolated};
 
 use crate::{LONG, METHODS, block_on, warm_up};
 
+crate::methods::for_each_method! {
+    as_completed_follows_the_ends,
+    wait_returns_when_it_should,
+    a_wait_ends_when_the_workers_die,
+    a_map_in_the_background_has_one_result,
+    callbacks_hear_of_a_terminated_pool,
+}
+
 /// All executors, by one line each.
 fn each(mut test: impl FnMut(&dyn Fn() -> Any)) {
     warm_up();
@@ -98,130 +106,109 @@ fn pass((gate, n): (Queue<u32>, u32)) -> u32 {
     n + gate.get().unwrap()
 }
 
-#[test]
 fn as_completed_follows_the_ends() {
-    isolated(|| {
-        warm_up();
-        let (pool, threads) = (Pool::new(3).unwrap(), ThreadPool::new(1).unwrap());
-        let gates = [(); 4].map(|()| Queue::<u32>::bounded(1).unwrap());
-        // Of two pools: the iterator keeps one of them going, the other does it itself.
-        for order in [[3, 1, 2, 0], [0, 1, 3, 2]] {
-            let submit = |at: usize| {
-                let argument = (gates[at].clone(), at as u32);
-                if at == 3 { threads.submit(pass, argument) } else { pool.submit(pass, argument) }
-            };
-            let tasks: Vec<_> = (0..4).map(|at| submit(at).unwrap()).collect();
-            let mut completed = executor::as_completed(tasks);
-            assert!(completed.try_next().is_err());
-            assert!(completed.next_timeout(Duration::from_millis(10)).is_err());
-            for at in order {
-                gates[at].put(0).unwrap();
-                let task = completed.next_timeout(LONG).unwrap().unwrap();
-                assert_eq!(task.get().unwrap() as usize, at);
-            }
-            assert!(completed.next().is_none() && completed.pending() == 0);
+    let (pool, threads) = (Pool::new(3).unwrap(), ThreadPool::new(1).unwrap());
+    let gates = [(); 4].map(|()| Queue::<u32>::bounded(1).unwrap());
+    // Of two pools: the iterator keeps one of them going, the other does it itself.
+    for order in [[3, 1, 2, 0], [0, 1, 3, 2]] {
+        let submit = |at: usize| {
+            let argument = (gates[at].clone(), at as u32);
+            if at == 3 { threads.submit(pass, argument) } else { pool.submit(pass, argument) }
+        };
+        let tasks: Vec<_> = (0..4).map(|at| submit(at).unwrap()).collect();
+        let mut completed = executor::as_completed(tasks);
+        assert!(completed.try_next().is_err());
+        assert!(completed.next_timeout(Duration::from_millis(10)).is_err());
+        for at in order {
+            gates[at].put(0).unwrap();
+            let task = completed.next_timeout(LONG).unwrap().unwrap();
+            assert_eq!(task.get().unwrap() as usize, at);
         }
-    });
+        assert!(completed.next().is_none() && completed.pending() == 0);
+    }
 }
 
-#[test]
 fn wait_returns_when_it_should() {
-    isolated(|| {
-        warm_up();
-        let (pool, threads) = (Pool::new(3).unwrap(), ThreadPool::new(3).unwrap());
-        for is_pool in [true, false] {
-            let gates = [(); 3].map(|()| Queue::<u32>::bounded(1).unwrap());
-            let submit = |at: usize| {
-                let argument = (gates[at].clone(), u32::MAX);
-                let task =
-                    |(gate, n): (Queue<u32>, u32)| n.checked_add(gate.get().unwrap()).unwrap();
-                if is_pool { pool.submit(task, argument) } else { threads.submit(task, argument) }
-            };
-            let tasks: Vec<_> = (0..3).map(|at| submit(at).unwrap()).collect();
-            let short = Duration::from_millis(20);
-            let start = Instant::now();
-            let waited = executor::wait_timeout(tasks, WaitFor::FirstDone, short);
-            assert!(start.elapsed() >= short);
-            assert_eq!((waited.done.len(), waited.pending.len()), (0, 3));
+    let (pool, threads) = (Pool::new(3).unwrap(), ThreadPool::new(3).unwrap());
+    for is_pool in [true, false] {
+        let gates = [(); 3].map(|()| Queue::<u32>::bounded(1).unwrap());
+        let submit = |at: usize| {
+            let argument = (gates[at].clone(), u32::MAX);
+            let task = |(gate, n): (Queue<u32>, u32)| n.checked_add(gate.get().unwrap()).unwrap();
+            if is_pool { pool.submit(task, argument) } else { threads.submit(task, argument) }
+        };
+        let tasks: Vec<_> = (0..3).map(|at| submit(at).unwrap()).collect();
+        let short = Duration::from_millis(20);
+        let start = Instant::now();
+        let waited = executor::wait_timeout(tasks, WaitFor::FirstDone, short);
+        assert!(start.elapsed() >= short);
+        assert_eq!((waited.done.len(), waited.pending.len()), (0, 3));
 
-            gates[0].put(0).unwrap();
-            let waited = executor::wait(waited.pending, WaitFor::FirstDone);
-            assert_eq!((waited.done.len(), waited.pending.len()), (1, 2));
-            assert!(!waited.done[0].has_failed());
+        gates[0].put(0).unwrap();
+        let waited = executor::wait(waited.pending, WaitFor::FirstDone);
+        assert_eq!((waited.done.len(), waited.pending.len()), (1, 2));
+        assert!(!waited.done[0].has_failed());
 
-            // One that has ended well is not enough; one that has failed is.
-            let all = waited.done.into_iter().chain(waited.pending);
-            let waited = executor::wait_timeout(all, WaitFor::FirstFailed, short);
-            assert_eq!((waited.done.len(), waited.pending.len()), (1, 2));
-            gates[1].put(1).unwrap();
-            let all = waited.done.into_iter().chain(waited.pending);
-            let waited = executor::wait(all, WaitFor::FirstFailed);
-            assert_eq!((waited.done.len(), waited.pending.len()), (2, 1));
-            assert!(waited.done[1].has_failed());
+        // One that has ended well is not enough; one that has failed is.
+        let all = waited.done.into_iter().chain(waited.pending);
+        let waited = executor::wait_timeout(all, WaitFor::FirstFailed, short);
+        assert_eq!((waited.done.len(), waited.pending.len()), (1, 2));
+        gates[1].put(1).unwrap();
+        let all = waited.done.into_iter().chain(waited.pending);
+        let waited = executor::wait(all, WaitFor::FirstFailed);
+        assert_eq!((waited.done.len(), waited.pending.len()), (2, 1));
+        assert!(waited.done[1].has_failed());
 
-            let waited = executor::wait_timeout(waited.pending, WaitFor::AllDone, short);
-            assert_eq!(waited.pending.len(), 1);
-            gates[2].put(0).unwrap();
-            let waited =
-                executor::wait_deadline(waited.pending, WaitFor::AllDone, Instant::now() + LONG);
-            assert_eq!((waited.done.len(), waited.pending.len()), (1, 0));
-        }
-    });
+        let waited = executor::wait_timeout(waited.pending, WaitFor::AllDone, short);
+        assert_eq!(waited.pending.len(), 1);
+        gates[2].put(0).unwrap();
+        let waited =
+            executor::wait_deadline(waited.pending, WaitFor::AllDone, Instant::now() + LONG);
+        assert_eq!((waited.done.len(), waited.pending.len()), (1, 0));
+    }
 }
 
-#[test]
 fn a_wait_ends_when_the_workers_die() {
-    isolated(|| {
-        warm_up();
-        let pool = Pool::new(2).unwrap();
-        let (started, gate) = (Queue::bounded(2).unwrap(), Queue::<u32>::bounded(2).unwrap());
-        let wait = |(started, gate): (Queue<u32>, Queue<u32>)| {
-            started.put(0).unwrap();
-            gate.get().unwrap()
-        };
-        let tasks: Vec<_> =
-            (0..2).map(|_| pool.submit(wait, (started.clone(), gate.clone())).unwrap()).collect();
-        (0..2).for_each(|_| assert!(started.get().is_ok()));
-        thread::scope(|scope| {
-            let waiter = scope.spawn(|| executor::wait(tasks, WaitFor::AllDone));
-            for pid in pool.pids() {
-                assert!(Watched::new(pid).unwrap().signal(mp_core::Signal::KILL.as_raw()));
-            }
-            assert_eq!(waiter.join().unwrap().done.len(), 2);
-        });
+    let pool = Pool::new(2).unwrap();
+    let (started, gate) = (Queue::bounded(2).unwrap(), Queue::<u32>::bounded(2).unwrap());
+    let wait = |(started, gate): (Queue<u32>, Queue<u32>)| {
+        started.put(0).unwrap();
+        gate.get().unwrap()
+    };
+    let tasks: Vec<_> =
+        (0..2).map(|_| pool.submit(wait, (started.clone(), gate.clone())).unwrap()).collect();
+    (0..2).for_each(|_| assert!(started.get().is_ok()));
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| executor::wait(tasks, WaitFor::AllDone));
+        for pid in pool.pids() {
+            assert!(Watched::new(pid).unwrap().signal(mp_core::Signal::KILL.as_raw()));
+        }
+        assert_eq!(waiter.join().unwrap().done.len(), 2);
     });
 }
 
-#[test]
 fn a_map_in_the_background_has_one_result() {
-    isolated(|| {
-        warm_up();
-        for method in METHODS {
-            let pool = Pool::builder().workers(2).start_method(method).build().unwrap();
-            let task = pool.map_async(square, 20..1_000).unwrap();
-            assert!(task.get().unwrap().into_iter().eq((20..1_000).map(|n| n * n)));
-            assert_eq!(pool.map_async(square, []).unwrap().get().unwrap(), []);
-            let task = pool.map_async(square, 0..100).unwrap();
-            assert!(
-                matches!(task.get_timeout(LONG), Err(error) if error.to_string().contains("unlucky"))
-            );
-            let starred = pool.map_async(|(a, b): (u32, u32)| a - b, [(5, 3), (9, 2)]).unwrap();
-            assert_eq!(block_on(starred).unwrap(), [2, 7]);
-        }
-        let pool = Pool::builder().workers(2).chunk_size(1).build().unwrap();
-        let (started, gate) = (Queue::bounded(64).unwrap(), Queue::<u32>::bounded(64).unwrap());
-        let wait = |(started, gate): (Queue<u32>, Queue<u32>)| {
-            started.put(0).unwrap();
-            gate.get().unwrap()
-        };
-        let task = pool.map_async(wait, (0..50).map(|_| (started.clone(), gate.clone()))).unwrap();
-        (0..2).for_each(|_| assert!(started.get().is_ok()));
-        assert!(task.cancel());
-        assert!(matches!(task.get(), Err(TaskError::Cancelled)));
-        assert_eq!(started.len(), 0, "no other has begun");
-        pool.close();
-        assert!(matches!(pool.map_async(square, [1]), Err(Error::Stopped(PoolStopped::Closed))));
-    });
+    let pool = Pool::new(2).unwrap();
+    let task = pool.map_async(square, 20..1_000).unwrap();
+    assert!(task.get().unwrap().into_iter().eq((20..1_000).map(|n| n * n)));
+    assert_eq!(pool.map_async(square, []).unwrap().get().unwrap(), []);
+    let task = pool.map_async(square, 0..100).unwrap();
+    assert!(matches!(task.get_timeout(LONG), Err(error) if error.to_string().contains("unlucky")));
+    let starred = pool.map_async(|(a, b): (u32, u32)| a - b, [(5, 3), (9, 2)]).unwrap();
+    assert_eq!(block_on(starred).unwrap(), [2, 7]);
+    let pool = Pool::builder().workers(2).chunk_size(1).build().unwrap();
+    let (started, gate) = (Queue::bounded(64).unwrap(), Queue::<u32>::bounded(64).unwrap());
+    let wait = |(started, gate): (Queue<u32>, Queue<u32>)| {
+        started.put(0).unwrap();
+        gate.get().unwrap()
+    };
+    let task = pool.map_async(wait, (0..50).map(|_| (started.clone(), gate.clone()))).unwrap();
+    (0..2).for_each(|_| assert!(started.get().is_ok()));
+    assert!(task.cancel());
+    assert!(matches!(task.get(), Err(TaskError::Cancelled)));
+    assert_eq!(started.len(), 0, "no other has begun");
+    pool.close();
+    assert!(matches!(pool.map_async(square, [1]), Err(Error::Stopped(PoolStopped::Closed))));
 }
 
 #[test]
@@ -263,23 +250,19 @@ fn callbacks_are_called_once() {
     });
 }
 
-#[test]
 fn callbacks_hear_of_a_terminated_pool() {
-    isolated(|| {
-        warm_up();
-        let pool = Pool::new(1).unwrap();
-        let gate = Queue::<u32>::bounded(1).unwrap();
-        let (sender, receiver) = mpsc::channel();
-        for _ in 0..300 {
-            let sender = sender.clone();
-            let task = pool.submit(pass, (gate.clone(), 0)).unwrap();
-            task.on_done(move |outcome| sender.send(outcome.is_err()).unwrap());
-        }
-        drop(sender);
-        pool.terminate().unwrap();
-        let failed: Vec<_> = receiver.iter().collect();
-        assert!(failed.len() == 300 && failed.into_iter().all(|failed| failed));
-    });
+    let pool = Pool::new(1).unwrap();
+    let gate = Queue::<u32>::bounded(1).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    for _ in 0..300 {
+        let sender = sender.clone();
+        let task = pool.submit(pass, (gate.clone(), 0)).unwrap();
+        task.on_done(move |outcome| sender.send(outcome.is_err()).unwrap());
+    }
+    drop(sender);
+    pool.terminate().unwrap();
+    let failed: Vec<_> = receiver.iter().collect();
+    assert!(failed.len() == 300 && failed.into_iter().all(|failed| failed));
 }
 
 /// A gate for threads.

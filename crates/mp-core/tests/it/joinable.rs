@@ -8,35 +8,41 @@ use std::{
 use mp_core::{Error, GetError, JoinableQueue, Process, Queue};
 use mp_testkit::{isolated, once_asleep};
 
-use crate::{LONG, METHODS, warm_up};
+use crate::LONG;
 
-#[test]
+crate::methods::for_each_method! {
+    the_tasks_of_a_killed_consumer_are_dead_letters,
+    join_returns_when_all_tasks_are_done,
+    with_deliveries_another_consumer_gets_them,
+    a_process_that_ends_gives_its_tasks_up,
+}
+
+crate::methods::for_fork_too! {
+    join_returns_when_all_tasks_are_done,
+    with_deliveries_another_consumer_gets_them,
+    a_process_that_ends_gives_its_tasks_up,
+}
+
 fn join_returns_when_all_tasks_are_done() {
-    isolated(|| {
-        warm_up();
-        for method in METHODS {
-            let (tasks, results) =
-                (JoinableQueue::bounded(100).unwrap(), Queue::bounded(100).unwrap());
-            let work = |(tasks, results): (JoinableQueue<u64>, Queue<u64>)| {
-                while let Ok(task) = tasks.get() {
-                    results.put(task * 10).unwrap();
-                    tasks.task_done().unwrap();
-                }
-            };
-            let workers = [0; 4].map(|_| {
-                let arguments = (tasks.clone(), results.clone());
-                Process::builder().start_method(method).spawn(work, arguments).unwrap()
-            });
-            (0..10).for_each(|task| tasks.put(task).unwrap());
-            assert!(tasks.join_timeout(LONG).unwrap());
-            assert_eq!(results.len(), 10, "all were done before");
-            tasks.close();
-            workers.into_iter().for_each(|worker| worker.join().unwrap());
-            let mut all: Vec<_> = (0..10).map(|_| results.get().unwrap()).collect();
-            all.sort_unstable();
-            assert!(all.iter().copied().eq((0..10).map(|task| task * 10)));
+    let (tasks, results) = (JoinableQueue::bounded(100).unwrap(), Queue::bounded(100).unwrap());
+    let work = |(tasks, results): (JoinableQueue<u64>, Queue<u64>)| {
+        while let Ok(task) = tasks.get() {
+            results.put(task * 10).unwrap();
+            tasks.task_done().unwrap();
         }
+    };
+    let workers = [0; 4].map(|_| {
+        let arguments = (tasks.clone(), results.clone());
+        Process::spawn(work, arguments).unwrap()
     });
+    (0..10).for_each(|task| tasks.put(task).unwrap());
+    assert!(tasks.join_timeout(LONG).unwrap());
+    assert_eq!(results.len(), 10, "all were done before");
+    tasks.close();
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    let mut all: Vec<_> = (0..10).map(|_| results.get().unwrap()).collect();
+    all.sort_unstable();
+    assert!(all.iter().copied().eq((0..10).map(|task| task * 10)));
 }
 
 #[test]
@@ -83,56 +89,44 @@ fn hold((tasks, told, count): (JoinableQueue<u32>, Queue<u32>, usize)) {
     Queue::<u32>::bounded(1).unwrap().get().unwrap();
 }
 
-#[test]
 fn the_tasks_of_a_killed_consumer_are_dead_letters() {
-    isolated(|| {
-        warm_up();
-        let (tasks, told) = (JoinableQueue::bounded(8).unwrap(), Queue::bounded(1).unwrap());
-        (0..3).for_each(|task| tasks.put(task).unwrap());
-        let child = Process::spawn(hold, (tasks.clone(), told.clone(), 2)).unwrap();
-        assert_eq!([told.get().unwrap(), told.get().unwrap()], [0, 1]);
-        assert_eq!(tasks.get().unwrap(), 2);
-        tasks.task_done().unwrap();
-        assert!(!tasks.join_timeout(Duration::from_millis(60)).unwrap(), "it lives");
-        let joined = once_asleep(|| tasks.join_timeout(LONG).unwrap(), || child.kill().unwrap());
-        assert!(joined, "nobody waits for a dead process");
-        child.join().unwrap_err();
-        assert_eq!(tasks.stats().leased.dead, 2);
-        let letters = std::iter::from_fn(|| tasks.dead_letter().unwrap()).collect::<Vec<_>>();
-        assert_eq!(letters, [0, 1]);
-    });
+    let (tasks, told) = (JoinableQueue::bounded(8).unwrap(), Queue::bounded(1).unwrap());
+    (0..3).for_each(|task| tasks.put(task).unwrap());
+    let child = Process::spawn(hold, (tasks.clone(), told.clone(), 2)).unwrap();
+    assert_eq!([told.get().unwrap(), told.get().unwrap()], [0, 1]);
+    assert_eq!(tasks.get().unwrap(), 2);
+    tasks.task_done().unwrap();
+    assert!(!tasks.join_timeout(Duration::from_millis(60)).unwrap(), "it lives");
+    let joined = once_asleep(|| tasks.join_timeout(LONG).unwrap(), || child.kill().unwrap());
+    assert!(joined, "nobody waits for a dead process");
+    child.join().unwrap_err();
+    assert_eq!(tasks.stats().leased.dead, 2);
+    let letters = std::iter::from_fn(|| tasks.dead_letter().unwrap()).collect::<Vec<_>>();
+    assert_eq!(letters, [0, 1]);
 }
 
-#[test]
 fn with_deliveries_another_consumer_gets_them() {
-    isolated(|| {
-        warm_up();
-        let tasks = JoinableQueue::with_deliveries(8, 2).unwrap();
-        let told = Queue::bounded(1).unwrap();
-        tasks.put(7).unwrap();
-        for _ in 0..2 {
-            let child = Process::spawn(hold, (tasks.clone(), told.clone(), 1)).unwrap();
-            assert_eq!(told.get_timeout(LONG).unwrap(), 7);
-            child.kill().unwrap();
-            child.join().unwrap_err();
-        }
-        assert!(tasks.join_timeout(LONG).unwrap());
-        assert_eq!(tasks.dead_letter().unwrap(), Some(7));
-        assert_eq!(tasks.dead_letter().unwrap(), None);
-    });
+    let tasks = JoinableQueue::with_deliveries(8, 2).unwrap();
+    let told = Queue::bounded(1).unwrap();
+    tasks.put(7).unwrap();
+    for _ in 0..2 {
+        let child = Process::spawn(hold, (tasks.clone(), told.clone(), 1)).unwrap();
+        assert_eq!(told.get_timeout(LONG).unwrap(), 7);
+        child.kill().unwrap();
+        child.join().unwrap_err();
+    }
+    assert!(tasks.join_timeout(LONG).unwrap());
+    assert_eq!(tasks.dead_letter().unwrap(), Some(7));
+    assert_eq!(tasks.dead_letter().unwrap(), None);
 }
 
-#[test]
 fn a_process_that_ends_gives_its_tasks_up() {
-    isolated(|| {
-        warm_up();
-        let tasks = JoinableQueue::bounded(8).unwrap();
-        tasks.put(7).unwrap();
-        let take = |tasks: JoinableQueue<u32>| assert_eq!(tasks.get().unwrap(), 7);
-        Process::spawn(take, tasks.clone()).unwrap().join().unwrap();
-        assert!(tasks.join_timeout(LONG).unwrap());
-        assert_eq!(tasks.dead_letter().unwrap(), Some(7));
-    });
+    let tasks = JoinableQueue::bounded(8).unwrap();
+    tasks.put(7).unwrap();
+    let take = |tasks: JoinableQueue<u32>| assert_eq!(tasks.get().unwrap(), 7);
+    Process::spawn(take, tasks.clone()).unwrap().join().unwrap();
+    assert!(tasks.join_timeout(LONG).unwrap());
+    assert_eq!(tasks.dead_letter().unwrap(), Some(7));
 }
 
 #[test]

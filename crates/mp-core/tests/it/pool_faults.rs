@@ -6,7 +6,11 @@ use mp_core::{Error, Fd, Limit, Pool, Process, ProcessError, SendError, TaskErro
 use mp_testkit::isolated;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{pool_python::each_method, warm_up};
+use crate::pool_python::each_method;
+
+crate::methods::for_each_method! {
+    a_handle_that_cannot_be_duplicated_says_why,
+}
 
 /// What goes wrong with it, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,16 +102,12 @@ fn share_a_file_too_many((): ()) -> [String; 2] {
     [sent.to_string(), submitted.to_string()]
 }
 
-#[test]
 fn a_handle_that_cannot_be_duplicated_says_why() {
-    isolated(|| {
-        mp_testkit::expect_orphans();
-        warm_up();
-        let few = Process::builder().limit(Limit::OpenFiles, 96);
-        for error in few.spawn(share_a_file_too_many, ()).unwrap().join().unwrap() {
-            assert!(error.contains("failed to duplicate the file descriptor"), "{error}");
-        }
-    });
+    mp_testkit::expect_orphans();
+    let few = Process::builder().limit(Limit::OpenFiles, 96);
+    for error in few.spawn(share_a_file_too_many, ()).unwrap().join().unwrap() {
+        assert!(error.contains("failed to duplicate the file descriptor"), "{error}");
+    }
 }
 
 #[test]

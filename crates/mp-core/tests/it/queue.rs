@@ -5,10 +5,20 @@ use std::{
 };
 
 use mp_core::{Error, GetError, Process, PutError, Queue};
-use mp_testkit::{isolated, isolated_for};
+use mp_testkit::isolated;
 use serde::{Deserialize, Serialize, Serializer, ser};
 
 use crate::{LONG, warm_up};
+
+crate::methods::for_each_method! {
+    killed_producers_lose_nothing_that_they_put,
+    killed_consumers_take_one_item_with_them_at_most,
+}
+
+crate::methods::for_fork_too! {
+    killed_producers_lose_nothing_that_they_put,
+    killed_consumers_take_one_item_with_them_at_most,
+}
 
 #[test]
 fn smoke() {
@@ -149,31 +159,27 @@ fn produce((producer, items, returned): (u32, Queue<Item>, Queue<(u32, u64)>)) {
     }
 }
 
-#[test]
 fn killed_producers_lose_nothing_that_they_put() {
-    isolated_for(2 * LONG, || {
-        warm_up();
-        let items = Queue::bounded(32).unwrap();
-        let returned = Queue::bounded(1 << 16).unwrap();
-        let mut seen: HashMap<u32, u64> = HashMap::new();
-        for round in 0..40u32 {
-            let pair = [2 * round, 2 * round + 1];
-            let producers = pair.map(|producer| {
-                Process::spawn(produce, (producer, items.clone(), returned.clone())).unwrap()
-            });
-            for _ in 0..50 + round {
-                take(&items, &mut seen, LONG).unwrap();
-            }
-            producers.iter().for_each(|producer| producer.kill().unwrap());
-            producers.into_iter().for_each(|producer| drop(producer.join().unwrap_err()));
-            while take(&items, &mut seen, Duration::ZERO).is_some() {}
-            while let Ok((producer, number)) = returned.try_get() {
-                assert!(seen[&producer] > number, "an item whose put returned is lost");
-            }
+    let items = Queue::bounded(32).unwrap();
+    let returned = Queue::bounded(1 << 16).unwrap();
+    let mut seen: HashMap<u32, u64> = HashMap::new();
+    for round in 0..40u32 {
+        let pair = [2 * round, 2 * round + 1];
+        let producers = pair.map(|producer| {
+            Process::spawn(produce, (producer, items.clone(), returned.clone())).unwrap()
+        });
+        for _ in 0..50 + round {
+            take(&items, &mut seen, LONG).unwrap();
         }
-        items.put(Item { producer: u32::MAX, number: 0, checksum: checksum(u32::MAX, 0) }).unwrap();
-        take(&items, &mut seen, LONG).unwrap();
-    });
+        producers.iter().for_each(|producer| producer.kill().unwrap());
+        producers.into_iter().for_each(|producer| drop(producer.join().unwrap_err()));
+        while take(&items, &mut seen, Duration::ZERO).is_some() {}
+        while let Ok((producer, number)) = returned.try_get() {
+            assert!(seen[&producer] > number, "an item whose put returned is lost");
+        }
+    }
+    items.put(Item { producer: u32::MAX, number: 0, checksum: checksum(u32::MAX, 0) }).unwrap();
+    take(&items, &mut seen, LONG).unwrap();
 }
 
 /// Takes an item and checks that it is whole and the next one of its producer.
@@ -186,35 +192,31 @@ fn take(items: &Queue<Item>, seen: &mut HashMap<u32, u64>, timeout: Duration) ->
     Some(())
 }
 
-#[test]
 fn killed_consumers_take_one_item_with_them_at_most() {
-    isolated_for(2 * LONG, || {
-        warm_up();
-        let (items, taken) = (Queue::bounded(64).unwrap(), Queue::bounded(1 << 16).unwrap());
-        let consume = |(items, taken): (Queue<u64>, Queue<u64>)| {
-            while let Ok(item) = items.get() {
-                taken.put(item).unwrap();
-            }
-        };
-        let mut put = 0;
-        let kills = 40;
-        for _ in 0..kills {
-            let child = Process::spawn(consume, (items.clone(), taken.clone())).unwrap();
-            for _ in 0..200 {
-                items.put_timeout(put, LONG).unwrap();
-                put += 1;
-            }
-            child.kill().unwrap();
-            child.join().unwrap_err();
+    let (items, taken) = (Queue::bounded(64).unwrap(), Queue::bounded(1 << 16).unwrap());
+    let consume = |(items, taken): (Queue<u64>, Queue<u64>)| {
+        while let Ok(item) = items.get() {
+            taken.put(item).unwrap();
         }
-        items.close();
-        let mut all: Vec<u64> = std::iter::from_fn(|| items.get().ok()).collect();
-        taken.close();
-        all.extend(std::iter::from_fn(|| taken.get().ok()));
-        all.sort_unstable();
-        let count = all.len() as u64;
-        all.dedup();
-        assert_eq!(all.len() as u64, count, "an item came twice");
-        assert!(put - count <= kills, "{} items are lost with {kills} kills", put - count);
-    });
+    };
+    let mut put = 0;
+    let kills = 40;
+    for _ in 0..kills {
+        let child = Process::spawn(consume, (items.clone(), taken.clone())).unwrap();
+        for _ in 0..200 {
+            items.put_timeout(put, LONG).unwrap();
+            put += 1;
+        }
+        child.kill().unwrap();
+        child.join().unwrap_err();
+    }
+    items.close();
+    let mut all: Vec<u64> = std::iter::from_fn(|| items.get().ok()).collect();
+    taken.close();
+    all.extend(std::iter::from_fn(|| taken.get().ok()));
+    all.sort_unstable();
+    let count = all.len() as u64;
+    all.dedup();
+    assert_eq!(all.len() as u64, count, "an item came twice");
+    assert!(put - count <= kills, "{} items are lost with {kills} kills", put - count);
 }

@@ -12,7 +12,23 @@ use mp_os::{
 };
 use mp_testkit::isolated;
 
-use crate::{LONG, METHODS, warm_up};
+use crate::LONG;
+
+crate::methods::for_each_method! {
+    batches_wait_for_room,
+    waiting_over_queues_and_processes,
+    the_least_of_a_queue,
+    items_of_parent_and_child_come_in_order,
+    a_child_passes_a_queue_on,
+}
+
+crate::methods::for_fork_too! {
+    batches_wait_for_room,
+    waiting_over_queues_and_processes,
+    the_least_of_a_queue,
+    items_of_parent_and_child_come_in_order,
+    a_child_passes_a_queue_on,
+}
 
 #[test]
 fn batches() {
@@ -37,48 +53,40 @@ fn batches() {
     });
 }
 
-#[test]
 fn batches_wait_for_room() {
-    isolated(|| {
-        warm_up();
-        let queue = Queue::bounded(10).unwrap();
-        let fill = |queue: Queue<u64>| assert_eq!(queue.put_many(0..5000).unwrap(), 5000);
-        let child = Process::spawn(fill, queue.clone()).unwrap();
-        let mut items = Vec::new();
-        while items.len() < 5000 {
-            queue.get_many_timeout(64, &mut items, LONG).unwrap();
-        }
-        child.join().unwrap();
-        assert!(items.into_iter().eq(0..5000));
-    });
+    let queue = Queue::bounded(10).unwrap();
+    let fill = |queue: Queue<u64>| assert_eq!(queue.put_many(0..5000).unwrap(), 5000);
+    let child = Process::spawn(fill, queue.clone()).unwrap();
+    let mut items = Vec::new();
+    while items.len() < 5000 {
+        queue.get_many_timeout(64, &mut items, LONG).unwrap();
+    }
+    child.join().unwrap();
+    assert!(items.into_iter().eq(0..5000));
 }
 
-#[test]
 fn waiting_over_queues_and_processes() {
-    isolated(|| {
-        warm_up();
-        let (one, two, end) =
-            (Queue::bounded(4).unwrap(), Queue::bounded(4).unwrap(), Queue::bounded(1).unwrap());
-        let work = |(two, end): (Queue<u8>, Queue<u8>)| {
-            two.put(7).unwrap();
-            end.get().unwrap();
-        };
-        let child = Process::spawn(work, (two.clone(), end.clone())).unwrap();
-        let sentinel = child.as_fd();
-        let sources: [&dyn Source; 3] = [&one, &sentinel, &two];
-        let patience = Deadline::after(LONG);
-        assert_eq!(select(&sources, patience).unwrap(), [2]);
-        assert_eq!(two.try_get().unwrap(), 7);
-        one.put(1_u8).unwrap();
-        assert_eq!(select(&sources, patience).unwrap(), [0]);
-        one.get().unwrap();
-        end.put(0).unwrap();
-        assert_eq!(select(&sources, patience).unwrap(), [1]);
-        child.join().unwrap();
-        two.arm().unwrap();
-        let now = Deadline::after(Duration::ZERO);
-        assert!(!poll::wait(two.as_fd(), Interest::Readable, now).unwrap());
-    });
+    let (one, two, end) =
+        (Queue::bounded(4).unwrap(), Queue::bounded(4).unwrap(), Queue::bounded(1).unwrap());
+    let work = |(two, end): (Queue<u8>, Queue<u8>)| {
+        two.put(7).unwrap();
+        end.get().unwrap();
+    };
+    let child = Process::spawn(work, (two.clone(), end.clone())).unwrap();
+    let sentinel = child.as_fd();
+    let sources: [&dyn Source; 3] = [&one, &sentinel, &two];
+    let patience = Deadline::after(LONG);
+    assert_eq!(select(&sources, patience).unwrap(), [2]);
+    assert_eq!(two.try_get().unwrap(), 7);
+    one.put(1_u8).unwrap();
+    assert_eq!(select(&sources, patience).unwrap(), [0]);
+    one.get().unwrap();
+    end.put(0).unwrap();
+    assert_eq!(select(&sources, patience).unwrap(), [1]);
+    child.join().unwrap();
+    two.arm().unwrap();
+    let now = Deadline::after(Duration::ZERO);
+    assert!(!poll::wait(two.as_fd(), Interest::Readable, now).unwrap());
 }
 
 #[test]
@@ -93,56 +101,42 @@ fn stats() {
     });
 }
 
-#[test]
 fn the_least_of_a_queue() {
-    isolated(|| {
-        warm_up();
-        let (queue, seen) = (SimpleQueue::new().unwrap(), SimpleQueue::new().unwrap());
-        let look = |(queue, seen): (SimpleQueue<u8>, SimpleQueue<bool>)| {
-            seen.put(queue.is_empty()).unwrap();
-            queue.put(7).unwrap();
-            seen.put(queue.is_empty()).unwrap();
-        };
-        let child = Process::spawn(look, (queue.clone(), seen.clone())).unwrap();
-        child.join().unwrap();
-        assert_eq!([seen.get().unwrap(), seen.get().unwrap()], [true, false]);
-        assert_eq!(queue.get().unwrap(), 7);
-        assert!(queue.is_empty());
-        queue.close();
-        queue.close();
-        assert!(matches!(queue.get(), Err(GetError::Closed)));
-        assert!(matches!(queue.put(8), Err(PutError::Closed(8))));
-        assert!(queue.as_queue().is_closed());
-    });
+    let (queue, seen) = (SimpleQueue::new().unwrap(), SimpleQueue::new().unwrap());
+    let look = |(queue, seen): (SimpleQueue<u8>, SimpleQueue<bool>)| {
+        seen.put(queue.is_empty()).unwrap();
+        queue.put(7).unwrap();
+        seen.put(queue.is_empty()).unwrap();
+    };
+    let child = Process::spawn(look, (queue.clone(), seen.clone())).unwrap();
+    child.join().unwrap();
+    assert_eq!([seen.get().unwrap(), seen.get().unwrap()], [true, false]);
+    assert_eq!(queue.get().unwrap(), 7);
+    assert!(queue.is_empty());
+    queue.close();
+    queue.close();
+    assert!(matches!(queue.get(), Err(GetError::Closed)));
+    assert!(matches!(queue.put(8), Err(PutError::Closed(8))));
+    assert!(queue.as_queue().is_closed());
 }
 
-#[test]
 fn items_of_parent_and_child_come_in_order() {
-    isolated(|| {
-        warm_up();
-        for method in METHODS {
-            let queue = Queue::bounded(64).unwrap();
-            (0..10).for_each(|item| queue.put(item).unwrap());
-            let more = |queue: Queue<u32>| (10..20).for_each(|item| queue.put(item).unwrap());
-            let child = Process::builder().start_method(method).spawn(more, queue.clone());
-            child.unwrap().join().unwrap();
-            let all: Vec<_> = (0..20).map(|_| queue.try_get().unwrap()).collect();
-            assert!(all.into_iter().eq(0..20));
-            assert!(matches!(queue.try_get(), Err(GetError::Empty)));
-        }
-    });
+    let queue = Queue::bounded(64).unwrap();
+    (0..10).for_each(|item| queue.put(item).unwrap());
+    let more = |queue: Queue<u32>| (10..20).for_each(|item| queue.put(item).unwrap());
+    let child = Process::spawn(more, queue.clone());
+    child.unwrap().join().unwrap();
+    let all: Vec<_> = (0..20).map(|_| queue.try_get().unwrap()).collect();
+    assert!(all.into_iter().eq(0..20));
+    assert!(matches!(queue.try_get(), Err(GetError::Empty)));
 }
 
-#[test]
 fn a_child_passes_a_queue_on() {
-    isolated(|| {
-        warm_up();
-        let queue = Queue::bounded(4).unwrap();
-        let pass = |queue: Queue<u32>| {
-            let put = |queue: Queue<u32>| queue.put(7).unwrap();
-            Process::spawn(put, queue).unwrap().join().unwrap();
-        };
-        Process::spawn(pass, queue.clone()).unwrap().join().unwrap();
-        assert_eq!(queue.try_get().unwrap(), 7, "it is there when its process has ended");
-    });
+    let queue = Queue::bounded(4).unwrap();
+    let pass = |queue: Queue<u32>| {
+        let put = |queue: Queue<u32>| queue.put(7).unwrap();
+        Process::spawn(put, queue).unwrap().join().unwrap();
+    };
+    Process::spawn(pass, queue.clone()).unwrap().join().unwrap();
+    assert_eq!(queue.try_get().unwrap(), 7, "it is there when its process has ended");
 }

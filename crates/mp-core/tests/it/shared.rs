@@ -8,53 +8,64 @@ use std::{
 use mp_core::{Array, Error, LockError, Process, SharedMemory, Value, pipe};
 use mp_testkit::isolated;
 
-use crate::{LONG, warm_up};
+use crate::LONG;
+
+crate::methods::for_each_method! {
+    a_large_array_is_not_copied,
+    a_child_writes_and_the_parent_sees,
+    no_update_is_lost,
+    a_value_is_whole_whoever_is_killed,
+    array,
+    an_array_dies_with_its_holders,
+    named_memory,
+}
+
+crate::methods::for_fork_too! {
+    a_child_writes_and_the_parent_sees,
+    no_update_is_lost,
+    a_value_is_whole_whoever_is_killed,
+    array,
+    an_array_dies_with_its_holders,
+    named_memory,
+}
 
 fn kind(error: Error) -> Option<io::ErrorKind> {
     error.io_kind()
 }
 
-#[test]
 fn a_child_writes_and_the_parent_sees() {
-    isolated(|| {
-        warm_up();
-        let values = (
-            Value::new(7_i32).unwrap(),
-            Value::new(1.5_f64).unwrap(),
-            Value::new(-3_i16).unwrap(),
-            Value::new(1_i64 << 40).unwrap(),
-            Value::new(b'x').unwrap(),
-            Value::new([1_u32, 2, 3]).unwrap(),
-        );
-        type Values = (Value<i32>, Value<f64>, Value<i16>, Value<i64>, Value<u8>, Value<[u32; 3]>);
-        let double = |(i, d, h, q, c, a): Values| {
-            i.update(|i| *i *= 2).unwrap();
-            d.update(|d| *d *= 2.0).unwrap();
-            h.set(h.get().unwrap() * 2).unwrap();
-            q.update(|q| *q *= 2).unwrap();
-            c.set(b'y').unwrap();
-            a.lock().unwrap().iter_mut().for_each(|n| *n *= 2);
-        };
-        Process::spawn(double, values.clone()).unwrap().join().unwrap();
-        let (i, d, h, q, c, a) = values;
-        assert_eq!((i.get().unwrap(), d.get().unwrap(), h.get().unwrap()), (14, 3.0, -6));
-        assert_eq!((q.get().unwrap(), c.get().unwrap()), (1 << 41, b'y'));
-        assert_eq!(a.get().unwrap(), [2, 4, 6]);
-    });
+    let values = (
+        Value::new(7_i32).unwrap(),
+        Value::new(1.5_f64).unwrap(),
+        Value::new(-3_i16).unwrap(),
+        Value::new(1_i64 << 40).unwrap(),
+        Value::new(b'x').unwrap(),
+        Value::new([1_u32, 2, 3]).unwrap(),
+    );
+    type Values = (Value<i32>, Value<f64>, Value<i16>, Value<i64>, Value<u8>, Value<[u32; 3]>);
+    let double = |(i, d, h, q, c, a): Values| {
+        i.update(|i| *i *= 2).unwrap();
+        d.update(|d| *d *= 2.0).unwrap();
+        h.set(h.get().unwrap() * 2).unwrap();
+        q.update(|q| *q *= 2).unwrap();
+        c.set(b'y').unwrap();
+        a.lock().unwrap().iter_mut().for_each(|n| *n *= 2);
+    };
+    Process::spawn(double, values.clone()).unwrap().join().unwrap();
+    let (i, d, h, q, c, a) = values;
+    assert_eq!((i.get().unwrap(), d.get().unwrap(), h.get().unwrap()), (14, 3.0, -6));
+    assert_eq!((q.get().unwrap(), c.get().unwrap()), (1 << 41, b'y'));
+    assert_eq!(a.get().unwrap(), [2, 4, 6]);
 }
 
-#[test]
 fn no_update_is_lost() {
-    isolated(|| {
-        warm_up();
-        const EACH: u64 = 10_000;
-        let count = Value::new(0_u64).unwrap();
-        let add = |count: Value<u64>| (0..EACH).for_each(|_| count.update(|n| *n += 1).unwrap());
-        let children = [0; 3].map(|_| Process::spawn(add, count.clone()).unwrap());
-        add(count.clone());
-        children.into_iter().for_each(|child| child.join().unwrap());
-        assert_eq!(count.get().unwrap(), 4 * EACH);
-    });
+    const EACH: u64 = 10_000;
+    let count = Value::new(0_u64).unwrap();
+    let add = |count: Value<u64>| (0..EACH).for_each(|_| count.update(|n| *n += 1).unwrap());
+    let children = [0; 3].map(|_| Process::spawn(add, count.clone()).unwrap());
+    add(count.clone());
+    children.into_iter().for_each(|child| child.join().unwrap());
+    assert_eq!(count.get().unwrap(), 4 * EACH);
 }
 
 #[test]
@@ -74,30 +85,26 @@ fn the_lock_of_a_value() {
 }
 
 /// Killed at any time, and again and again: the two halves belong together.
-#[test]
 fn a_value_is_whole_whoever_is_killed() {
-    isolated(|| {
-        warm_up();
-        let pair = Value::new([0_u64; 9]).unwrap();
-        let write = |pair: Value<[u64; 9]>| {
-            loop {
-                pair.update(|pair| *pair = [pair[0] + 1; 9]).unwrap();
-            }
-        };
-        let mut seen = 0;
-        for _ in 0..20 {
-            let child = Process::<()>::spawn(write, pair.clone()).unwrap();
-            let start = Instant::now();
-            while pair.get().unwrap()[0] < seen + 100 {
-                assert!(start.elapsed() < LONG);
-            }
-            child.kill().unwrap();
-            child.join().unwrap_err();
-            let now = pair.get().unwrap();
-            assert_eq!(now, [now[0]; 9]);
-            seen = now[0];
+    let pair = Value::new([0_u64; 9]).unwrap();
+    let write = |pair: Value<[u64; 9]>| {
+        loop {
+            pair.update(|pair| *pair = [pair[0] + 1; 9]).unwrap();
         }
-    });
+    };
+    let mut seen = 0;
+    for _ in 0..20 {
+        let child = Process::<()>::spawn(write, pair.clone()).unwrap();
+        let start = Instant::now();
+        while pair.get().unwrap()[0] < seen + 100 {
+            assert!(start.elapsed() < LONG);
+        }
+        child.kill().unwrap();
+        child.join().unwrap_err();
+        let now = pair.get().unwrap();
+        assert_eq!(now, [now[0]; 9]);
+        seen = now[0];
+    }
 }
 
 #[test]
@@ -117,63 +124,55 @@ fn a_panic_in_an_update_changes_nothing() {
     });
 }
 
-#[test]
 fn array() {
-    isolated(|| {
-        warm_up();
-        for _ in 0..3 {
-            assert_eq!(Array::<u16>::new(100).unwrap().to_vec(), [0; 100], "zeroed, again");
-        }
-        let array = Array::from_slice(&[680_i32, 626, 934, 821, 150, 233, 548, 982]).unwrap();
-        assert_eq!((array.len(), array.at(3), array.at(8)), (8, Some(821), None));
-        array.write(4, &[1, 2, 3, 4]).unwrap();
-        let mut part = [0; 4];
-        array.read(2, &mut part).unwrap();
-        assert_eq!(part, [934, 821, 1, 2]);
-        assert_eq!(kind(array.set(8, 1).unwrap_err()), Some(io::ErrorKind::InvalidInput));
-        assert!(array.write(6, &[1, 2, 3]).is_err() && array.read(5, &mut part).is_err());
-        let range = 5..9;
-        assert!(array.update(range, |_| panic!("not inside")).is_err());
+    for _ in 0..3 {
+        assert_eq!(Array::<u16>::new(100).unwrap().to_vec(), [0; 100], "zeroed, again");
+    }
+    let array = Array::from_slice(&[680_i32, 626, 934, 821, 150, 233, 548, 982]).unwrap();
+    assert_eq!((array.len(), array.at(3), array.at(8)), (8, Some(821), None));
+    array.write(4, &[1, 2, 3, 4]).unwrap();
+    let mut part = [0; 4];
+    array.read(2, &mut part).unwrap();
+    assert_eq!(part, [934, 821, 1, 2]);
+    assert_eq!(kind(array.set(8, 1).unwrap_err()), Some(io::ErrorKind::InvalidInput));
+    assert!(array.write(6, &[1, 2, 3]).is_err() && array.read(5, &mut part).is_err());
+    let range = 5..9;
+    assert!(array.update(range, |_| panic!("not inside")).is_err());
 
-        // In place, by another process.
-        let sum = |array: Array<i32>| {
-            let _guard = array.lock().unwrap();
-            for index in 1..array.len() {
-                let (before, here) = (array.at(index - 1).unwrap(), array.at(index).unwrap());
-                array.set(index, before + here).unwrap();
-            }
-        };
-        Process::spawn(sum, array.clone()).unwrap().join().unwrap();
-        assert_eq!(array.to_vec(), [680, 1306, 2240, 3061, 3062, 3064, 3067, 3071]);
-        array.update(1..=2, |number| *number = -*number).unwrap();
-        assert_eq!(array.to_vec()[..4], [680, -1306, -2240, 3061]);
-        assert!(Array::<u8>::new(0).unwrap().is_empty());
-        assert!(Array::<u64>::new(usize::MAX / 2).is_err());
-    });
+    // In place, by another process.
+    let sum = |array: Array<i32>| {
+        let _guard = array.lock().unwrap();
+        for index in 1..array.len() {
+            let (before, here) = (array.at(index - 1).unwrap(), array.at(index).unwrap());
+            array.set(index, before + here).unwrap();
+        }
+    };
+    Process::spawn(sum, array.clone()).unwrap().join().unwrap();
+    assert_eq!(array.to_vec(), [680, 1306, 2240, 3061, 3062, 3064, 3067, 3071]);
+    array.update(1..=2, |number| *number = -*number).unwrap();
+    assert_eq!(array.to_vec()[..4], [680, -1306, -2240, 3061]);
+    assert!(Array::<u8>::new(0).unwrap().is_empty());
+    assert!(Array::<u64>::new(usize::MAX / 2).is_err());
 }
 
 /// 64 MiB go to a worker and back by their descriptor: in less time and memory than one copy of them would take.
-#[test]
 fn a_large_array_is_not_copied() {
-    isolated(|| {
-        warm_up();
-        const LEN: usize = (64 << 20) / size_of::<f64>();
-        let array = Array::<f64>::new(LEN).unwrap();
-        array.set(LEN - 1, 21.0).unwrap();
-        let double = |array: Array<f64>| {
-            let last = array.len() - 1;
-            array.set(last, 2.0 * array.at(last).unwrap()).unwrap();
-            (array, peak_memory())
-        };
-        let start = Instant::now();
-        let child = Process::spawn(double, array.clone()).unwrap();
-        let (back, peak) = child.join().unwrap();
-        println!("64 MiB there and back in {:?}, {peak} KiB in the worker", start.elapsed());
-        assert_eq!((back.at(LEN - 1), array.at(LEN - 1)), (Some(42.0), Some(42.0)));
-        back.set(0, 1.0).unwrap();
-        assert_eq!(array.at(0), Some(1.0), "the same memory");
-        assert!(peak < 32 << 10, "a copy would take 64 MiB");
-    });
+    const LEN: usize = (64 << 20) / size_of::<f64>();
+    let array = Array::<f64>::new(LEN).unwrap();
+    array.set(LEN - 1, 21.0).unwrap();
+    let double = |array: Array<f64>| {
+        let last = array.len() - 1;
+        array.set(last, 2.0 * array.at(last).unwrap()).unwrap();
+        (array, peak_memory())
+    };
+    let start = Instant::now();
+    let child = Process::spawn(double, array.clone()).unwrap();
+    let (back, peak) = child.join().unwrap();
+    println!("64 MiB there and back in {:?}, {peak} KiB in the worker", start.elapsed());
+    assert_eq!((back.at(LEN - 1), array.at(LEN - 1)), (Some(42.0), Some(42.0)));
+    back.set(0, 1.0).unwrap();
+    assert_eq!(array.at(0), Some(1.0), "the same memory");
+    assert!(peak < 32 << 10, "a copy would take 64 MiB");
 }
 
 /// The most memory that this process has had resident, in KiB.
@@ -183,23 +182,19 @@ fn peak_memory() -> u64 {
     line.split_ascii_whitespace().next().unwrap().parse().unwrap()
 }
 
-#[test]
 fn an_array_dies_with_its_holders() {
-    isolated(|| {
-        warm_up();
-        let array = Array::<u32>::new(4).unwrap();
-        let hold = |array: Array<u32>| {
-            let _guard = array.lock().unwrap();
-            array.set(0, 1).unwrap();
-            std::process::abort();
-        };
-        let child = Process::<()>::spawn(hold, array.clone()).unwrap();
-        child.join().unwrap_err();
-        let guard = array.lock_timeout(LONG).unwrap_err().recover().unwrap();
-        assert_eq!(array.at(0), Some(1));
-        drop(guard);
-        drop(array.lock().unwrap());
-    });
+    let array = Array::<u32>::new(4).unwrap();
+    let hold = |array: Array<u32>| {
+        let _guard = array.lock().unwrap();
+        array.set(0, 1).unwrap();
+        std::process::abort();
+    };
+    let child = Process::<()>::spawn(hold, array.clone()).unwrap();
+    child.join().unwrap_err();
+    let guard = array.lock_timeout(LONG).unwrap_err().recover().unwrap();
+    assert_eq!(array.at(0), Some(1));
+    drop(guard);
+    drop(array.lock().unwrap());
 }
 
 #[test]
@@ -215,30 +210,26 @@ fn handles_over_a_connection() {
     });
 }
 
-#[test]
 fn named_memory() {
-    isolated(|| {
-        warm_up();
-        let ours = SharedMemory::create(512).unwrap();
-        assert!(ours.len() >= 512 && ours.name().starts_with("mp_"));
-        ours.memory().write(0, 42_u8).unwrap();
-        let theirs = SharedMemory::open(ours.name()).unwrap();
-        assert_eq!(theirs.memory().read::<u8>(0).unwrap(), 42);
-        let taken = SharedMemory::create_named(ours.name(), 1).unwrap_err();
-        assert_eq!(kind(taken), Some(io::ErrorKind::AlreadyExists));
-        // By name and by handle, in another process.
-        let write = |(name, handle): (String, SharedMemory)| {
-            SharedMemory::open(name).unwrap().memory().write(1, 1_u8).unwrap();
-            handle.memory().write(2, 2_u8).unwrap();
-        };
-        Process::spawn(write, (ours.name().to_owned(), ours.clone())).unwrap().join().unwrap();
-        assert_eq!(theirs.memory().read::<[u8; 3]>(0).unwrap(), [42, 1, 2]);
-        // An opener that ends takes nothing away, the creator does.
-        drop(theirs);
-        let name = SharedMemory::open(ours.name()).unwrap().name().to_owned();
-        drop(ours);
-        assert_eq!(kind(SharedMemory::open(name).unwrap_err()), Some(io::ErrorKind::NotFound));
-    });
+    let ours = SharedMemory::create(512).unwrap();
+    assert!(ours.len() >= 512 && ours.name().starts_with("mp_"));
+    ours.memory().write(0, 42_u8).unwrap();
+    let theirs = SharedMemory::open(ours.name()).unwrap();
+    assert_eq!(theirs.memory().read::<u8>(0).unwrap(), 42);
+    let taken = SharedMemory::create_named(ours.name(), 1).unwrap_err();
+    assert_eq!(kind(taken), Some(io::ErrorKind::AlreadyExists));
+    // By name and by handle, in another process.
+    let write = |(name, handle): (String, SharedMemory)| {
+        SharedMemory::open(name).unwrap().memory().write(1, 1_u8).unwrap();
+        handle.memory().write(2, 2_u8).unwrap();
+    };
+    Process::spawn(write, (ours.name().to_owned(), ours.clone())).unwrap().join().unwrap();
+    assert_eq!(theirs.memory().read::<[u8; 3]>(0).unwrap(), [42, 1, 2]);
+    // An opener that ends takes nothing away, the creator does.
+    drop(theirs);
+    let name = SharedMemory::open(ours.name()).unwrap().name().to_owned();
+    drop(ours);
+    assert_eq!(kind(SharedMemory::open(name).unwrap_err()), Some(io::ErrorKind::NotFound));
 }
 
 #[test]

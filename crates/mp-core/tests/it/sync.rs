@@ -11,7 +11,32 @@ use mp_core::{
 };
 use mp_testkit::isolated;
 
-use crate::{LONG, warm_up};
+use crate::LONG;
+
+crate::methods::for_each_method! {
+    condition_notify,
+    lock,
+    a_lock_is_seen_by_another_process,
+    owner_dies,
+    semaphore,
+    bounded_semaphore,
+    permits_of_the_dead_come_back,
+    event,
+    condition_wait_for,
+    condition_survives_its_waiters_and_holders,
+}
+
+crate::methods::for_fork_too! {
+    lock,
+    a_lock_is_seen_by_another_process,
+    owner_dies,
+    semaphore,
+    bounded_semaphore,
+    permits_of_the_dead_come_back,
+    event,
+    condition_wait_for,
+    condition_survives_its_waiters_and_holders,
+}
 
 /// A child that runs `hold`, says so, and stays until it is killed.
 fn held<A>(hold: fn((A, Event)), handle: &A) -> Process<()>
@@ -34,75 +59,63 @@ fn kill(child: Process<()>) {
     child.join().unwrap_err();
 }
 
-#[test]
 fn lock() {
-    isolated(|| {
-        warm_up();
-        let lock = Lock::new().unwrap();
-        let guard = lock.lock().unwrap();
-        assert!(lock.is_locked());
-        let error = lock.try_lock().unwrap_err();
-        assert!(matches!(error, LockError::Failed(TryError::WouldBlock)));
-        // Another process sees it, waits for it, and gets it.
-        let child = |lock: Lock| {
-            let seen = lock.is_locked();
-            let timeout = lock.lock_timeout(Duration::from_millis(20));
-            let waited = matches!(timeout, Err(LockError::Failed(TimeoutError::TimedOut)));
-            drop(timeout);
-            (seen, waited, lock.lock_timeout(LONG).is_ok())
-        };
-        let child = Process::spawn(child, lock.clone()).unwrap();
-        drop(guard);
-        let (_, _, locked) = child.join().unwrap();
-        assert!(locked && !lock.is_locked());
-    });
+    let lock = Lock::new().unwrap();
+    let guard = lock.lock().unwrap();
+    assert!(lock.is_locked());
+    let error = lock.try_lock().unwrap_err();
+    assert!(matches!(error, LockError::Failed(TryError::WouldBlock)));
+    // Another process sees it, waits for it, and gets it.
+    let child = |lock: Lock| {
+        let seen = lock.is_locked();
+        let timeout = lock.lock_timeout(Duration::from_millis(20));
+        let waited = matches!(timeout, Err(LockError::Failed(TimeoutError::TimedOut)));
+        drop(timeout);
+        (seen, waited, lock.lock_timeout(LONG).is_ok())
+    };
+    let child = Process::spawn(child, lock.clone()).unwrap();
+    drop(guard);
+    let (_, _, locked) = child.join().unwrap();
+    assert!(locked && !lock.is_locked());
 }
 
-#[test]
 fn a_lock_is_seen_by_another_process() {
-    isolated(|| {
-        warm_up();
-        let (lock, rlock) = (Lock::new().unwrap(), RLock::new().unwrap());
-        let see = |(lock, rlock): (Lock, RLock)| {
-            (lock.is_locked(), rlock.is_locked(), lock.try_lock().is_ok(), rlock.try_lock().is_ok())
-        };
-        let all = |lock: &Lock, rlock: &RLock| {
-            Process::spawn(see, (lock.clone(), rlock.clone())).unwrap().join().unwrap()
-        };
-        let guards = (lock.lock().unwrap(), rlock.lock().unwrap());
-        assert_eq!(all(&lock, &rlock), (true, true, false, false));
-        drop(guards);
-        assert_eq!(all(&lock, &rlock), (false, false, true, true));
-    });
+    let (lock, rlock) = (Lock::new().unwrap(), RLock::new().unwrap());
+    let see = |(lock, rlock): (Lock, RLock)| {
+        (lock.is_locked(), rlock.is_locked(), lock.try_lock().is_ok(), rlock.try_lock().is_ok())
+    };
+    let all = |lock: &Lock, rlock: &RLock| {
+        Process::spawn(see, (lock.clone(), rlock.clone())).unwrap().join().unwrap()
+    };
+    let guards = (lock.lock().unwrap(), rlock.lock().unwrap());
+    assert_eq!(all(&lock, &rlock), (true, true, false, false));
+    drop(guards);
+    assert_eq!(all(&lock, &rlock), (false, false, true, true));
 }
 
-#[test]
 fn owner_dies() {
-    isolated(|| {
-        warm_up();
-        let lock = Lock::new().unwrap();
-        let hold = |(lock, ready): (Lock, Event)| {
-            let _guard = lock.lock().unwrap();
-            stay(&ready);
-        };
-        let child = held(hold, &lock);
-        assert!(lock.try_lock().is_err());
-        kill(child);
-        let start = Instant::now();
-        assert!(matches!(lock.lock_timeout(LONG), Err(LockError::OwnerDied(_))));
-        println!("a lock of the dead after {:?}", start.elapsed());
-        assert!(matches!(lock.lock().map_err(Error::from), Err(Error::OwnerDied)));
-        drop(lock.lock().or_else(LockError::recover).unwrap());
-        drop(lock.lock().unwrap());
+    let lock = Lock::new().unwrap();
+    let hold = |(lock, ready): (Lock, Event)| {
+        let _guard = lock.lock().unwrap();
+        stay(&ready);
+    };
+    let child = held(hold, &lock);
+    assert!(lock.try_lock().is_err());
+    kill(child);
+    let start = Instant::now();
+    assert!(matches!(lock.lock_timeout(LONG), Err(LockError::OwnerDied(_))));
+    println!("a lock of the dead after {:?}", start.elapsed());
+    assert!(matches!(lock.lock().map_err(Error::from), Err(Error::OwnerDied)));
+    drop(lock.lock().or_else(LockError::recover).unwrap());
+    drop(lock.lock().unwrap());
 
-        let rlock = RLock::new().unwrap();
-        let hold = |(lock, ready): (RLock, Event)| {
-            let _guards = (lock.lock().unwrap(), lock.lock().unwrap());
-            stay(&ready);
-        };
-        kill(held(hold, &rlock));
-        assert_eq!(rlock.lock_timeout(LONG).unwrap_err().recover().unwrap().depth(), 1);
-    });
+    let rlock = RLock::new().unwrap();
+    let hold = |(lock, ready): (RLock, Event)| {
+        let _guards = (lock.lock().unwrap(), lock.lock().unwrap());
+        stay(&ready);
+    };
+    kill(held(hold, &rlock));
+    assert_eq!(rlock.lock_timeout(LONG).unwrap_err().recover().unwrap().depth(), 1);
 }
 
 #[test]
@@ -121,79 +134,63 @@ fn rlock() {
     });
 }
 
-#[test]
 fn semaphore() {
-    isolated(|| {
-        warm_up();
-        let semaphore = Semaphore::new(2).unwrap();
-        semaphore.acquire().unwrap().forget();
-        semaphore.acquire().unwrap().forget();
-        assert_eq!(semaphore.available(), 0);
-        assert!(matches!(semaphore.try_acquire(), Err(TryError::WouldBlock)));
-        let start = Instant::now();
-        assert!(semaphore.acquire_timeout(Duration::from_millis(30)).is_err());
-        assert!(start.elapsed() >= Duration::from_millis(30));
-        // Released by another process, and above what there were at first.
-        let release = |semaphore: Semaphore| semaphore.release_many(4).unwrap();
-        Process::spawn(release, semaphore.clone()).unwrap().join().unwrap();
-        assert_eq!(semaphore.available(), 4);
-    });
+    let semaphore = Semaphore::new(2).unwrap();
+    semaphore.acquire().unwrap().forget();
+    semaphore.acquire().unwrap().forget();
+    assert_eq!(semaphore.available(), 0);
+    assert!(matches!(semaphore.try_acquire(), Err(TryError::WouldBlock)));
+    let start = Instant::now();
+    assert!(semaphore.acquire_timeout(Duration::from_millis(30)).is_err());
+    assert!(start.elapsed() >= Duration::from_millis(30));
+    // Released by another process, and above what there were at first.
+    let release = |semaphore: Semaphore| semaphore.release_many(4).unwrap();
+    Process::spawn(release, semaphore.clone()).unwrap().join().unwrap();
+    assert_eq!(semaphore.available(), 4);
 }
 
-#[test]
 fn bounded_semaphore() {
-    isolated(|| {
-        warm_up();
-        let semaphore = BoundedSemaphore::new(2).unwrap();
-        assert!(semaphore.release().is_err());
+    let semaphore = BoundedSemaphore::new(2).unwrap();
+    assert!(semaphore.release().is_err());
+    let permit = semaphore.acquire().unwrap();
+    let child = |semaphore: BoundedSemaphore| {
         let permit = semaphore.acquire().unwrap();
-        let child = |semaphore: BoundedSemaphore| {
-            let permit = semaphore.acquire().unwrap();
-            let none = semaphore.try_acquire().is_err();
-            drop(permit);
-            none
-        };
-        assert!(Process::spawn(child, semaphore.clone()).unwrap().join().unwrap());
-        permit.forget();
-        semaphore.release().unwrap();
-        assert!(semaphore.release().is_err());
-        assert_eq!(semaphore.available(), 2);
-    });
+        let none = semaphore.try_acquire().is_err();
+        drop(permit);
+        none
+    };
+    assert!(Process::spawn(child, semaphore.clone()).unwrap().join().unwrap());
+    permit.forget();
+    semaphore.release().unwrap();
+    assert!(semaphore.release().is_err());
+    assert_eq!(semaphore.available(), 2);
 }
 
-#[test]
 fn permits_of_the_dead_come_back() {
-    isolated(|| {
-        warm_up();
-        let semaphore = Semaphore::new(2).unwrap();
-        let hold = |(semaphore, ready): (Semaphore, Event)| {
-            let _permit = semaphore.acquire().unwrap();
-            stay(&ready);
-        };
-        let children = [held(hold, &semaphore), held(hold, &semaphore)];
-        assert!(semaphore.try_acquire().is_err());
-        children.into_iter().for_each(kill);
-        let _permits = [0; 2].map(|_| semaphore.acquire_timeout(LONG).unwrap());
-        assert!(semaphore.try_acquire().is_err());
-    });
+    let semaphore = Semaphore::new(2).unwrap();
+    let hold = |(semaphore, ready): (Semaphore, Event)| {
+        let _permit = semaphore.acquire().unwrap();
+        stay(&ready);
+    };
+    let children = [held(hold, &semaphore), held(hold, &semaphore)];
+    assert!(semaphore.try_acquire().is_err());
+    children.into_iter().for_each(kill);
+    let _permits = [0; 2].map(|_| semaphore.acquire_timeout(LONG).unwrap());
+    assert!(semaphore.try_acquire().is_err());
 }
 
-#[test]
 fn event() {
-    isolated(|| {
-        warm_up();
-        let event = Event::new().unwrap();
-        assert!(!event.is_set() && event.try_wait().is_err());
-        let start = Instant::now();
-        assert!(event.wait_timeout(Duration::from_millis(30)).is_err());
-        assert!(start.elapsed() >= Duration::from_millis(30));
-        let child = Process::spawn(|event: Event| event.set(), event.clone()).unwrap();
-        event.wait_timeout(LONG).unwrap();
-        child.join().unwrap();
-        event.try_wait().unwrap();
-        event.clear();
-        assert!(!event.is_set());
-    });
+    let event = Event::new().unwrap();
+    assert!(!event.is_set() && event.try_wait().is_err());
+    let start = Instant::now();
+    assert!(event.wait_timeout(Duration::from_millis(30)).is_err());
+    assert!(start.elapsed() >= Duration::from_millis(30));
+    let child = Process::spawn(|event: Event| event.set(), event.clone()).unwrap();
+    event.wait_timeout(LONG).unwrap();
+    child.join().unwrap();
+    event.try_wait().unwrap();
+    event.clear();
+    assert!(!event.is_set());
 }
 
 /// Sleepers wait, are counted, and go on as often as they are told to.
@@ -240,31 +237,27 @@ fn sleep((condition, sleeping, woken): (Condition, Value<u32>, Value<u32>)) {
     }
 }
 
-#[test]
 fn condition_notify() {
-    isolated(|| {
-        warm_up();
-        let sleepers = Sleepers::new();
-        let children = [0; 4].map(|_| Process::spawn(sleep, sleepers.parts()).unwrap());
-        let parts = [sleepers.parts(), sleepers.parts()];
-        let threads = parts.map(|parts| thread::spawn(|| sleep(parts)));
-        sleepers.wait_sleeping(6);
-        let guard = || sleepers.condition.lock().unwrap();
-        assert!(guard().notify_one().unwrap());
-        sleepers.wait_woken(1);
-        assert_eq!(guard().notify(2).unwrap(), 2);
-        sleepers.wait_woken(3);
-        // Longer than a slice: nobody goes on by himself.
-        assert!(!guard().wait_timeout(Duration::from_millis(60)).unwrap());
-        assert_eq!(sleepers.woken.get().unwrap(), 3);
-        assert_eq!(guard().notify(4).unwrap(), 3);
-        sleepers.wait_woken(6);
-        assert_eq!(guard().notify_all().unwrap(), 0);
-        children.into_iter().for_each(|child| {
-            child.join().unwrap();
-        });
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let sleepers = Sleepers::new();
+    let children = [0; 4].map(|_| Process::spawn(sleep, sleepers.parts()).unwrap());
+    let parts = [sleepers.parts(), sleepers.parts()];
+    let threads = parts.map(|parts| thread::spawn(|| sleep(parts)));
+    sleepers.wait_sleeping(6);
+    let guard = || sleepers.condition.lock().unwrap();
+    assert!(guard().notify_one().unwrap());
+    sleepers.wait_woken(1);
+    assert_eq!(guard().notify(2).unwrap(), 2);
+    sleepers.wait_woken(3);
+    // Longer than a slice: nobody goes on by himself.
+    assert!(!guard().wait_timeout(Duration::from_millis(60)).unwrap());
+    assert_eq!(sleepers.woken.get().unwrap(), 3);
+    assert_eq!(guard().notify(4).unwrap(), 3);
+    sleepers.wait_woken(6);
+    assert_eq!(guard().notify_all().unwrap(), 0);
+    children.into_iter().for_each(|child| {
+        child.join().unwrap();
     });
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
 #[test]
@@ -285,49 +278,41 @@ fn condition_timeouts() {
     });
 }
 
-#[test]
 fn condition_wait_for() {
-    isolated(|| {
-        warm_up();
-        let (condition, count) = (Condition::new().unwrap(), Value::new(0_u32).unwrap());
-        let child = |(condition, count): (Condition, Value<u32>)| {
-            for _ in 0..4 {
-                let guard = condition.lock().unwrap();
-                count.update(|count| *count += 1).unwrap();
-                guard.notify_one().unwrap();
-            }
-        };
-        let child = Process::spawn(child, (condition.clone(), count.clone())).unwrap();
-        let mut guard = condition.lock().unwrap();
-        assert!(guard.wait_for_timeout(LONG, || count.get().unwrap() == 4).unwrap());
-        drop(guard);
-        child.join().unwrap();
-    });
+    let (condition, count) = (Condition::new().unwrap(), Value::new(0_u32).unwrap());
+    let child = |(condition, count): (Condition, Value<u32>)| {
+        for _ in 0..4 {
+            let guard = condition.lock().unwrap();
+            count.update(|count| *count += 1).unwrap();
+            guard.notify_one().unwrap();
+        }
+    };
+    let child = Process::spawn(child, (condition.clone(), count.clone())).unwrap();
+    let mut guard = condition.lock().unwrap();
+    assert!(guard.wait_for_timeout(LONG, || count.get().unwrap() == 4).unwrap());
+    drop(guard);
+    child.join().unwrap();
 }
 
-#[test]
 fn condition_survives_its_waiters_and_holders() {
-    isolated(|| {
-        warm_up();
-        let sleepers = Sleepers::new();
-        let children = [0; 3].map(|_| Process::spawn(sleep, sleepers.parts()).unwrap());
-        sleepers.wait_sleeping(3);
-        let [dead, alive @ ..] = children;
-        kill(dead);
-        // Of the dead, too, as long as nobody has noticed.
-        assert!(sleepers.condition.lock().unwrap().notify_all().unwrap() >= 2);
-        alive.into_iter().for_each(|child| {
-            child.join().unwrap();
-        });
-        assert_eq!(sleepers.woken.get().unwrap(), 2);
-
-        let hold = |(condition, ready): (Condition, Event)| {
-            let _guard = condition.lock().unwrap();
-            stay(&ready);
-        };
-        kill(held(hold, &sleepers.condition));
-        drop(sleepers.condition.lock_timeout(LONG).unwrap_err().recover().unwrap());
+    let sleepers = Sleepers::new();
+    let children = [0; 3].map(|_| Process::spawn(sleep, sleepers.parts()).unwrap());
+    sleepers.wait_sleeping(3);
+    let [dead, alive @ ..] = children;
+    kill(dead);
+    // Of the dead, too, as long as nobody has noticed.
+    assert!(sleepers.condition.lock().unwrap().notify_all().unwrap() >= 2);
+    alive.into_iter().for_each(|child| {
+        child.join().unwrap();
     });
+    assert_eq!(sleepers.woken.get().unwrap(), 2);
+
+    let hold = |(condition, ready): (Condition, Event)| {
+        let _guard = condition.lock().unwrap();
+        stay(&ready);
+    };
+    kill(held(hold, &sleepers.condition));
+    drop(sleepers.condition.lock_timeout(LONG).unwrap_err().recover().unwrap());
 }
 
 /// All of them arrive over a connection, and are the same there.
