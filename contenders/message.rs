@@ -1,7 +1,7 @@
 //! What a message costs by other crates, by the standard library, between threads, and by Python: the groups of the benches
 //! `latency` and `throughput`.
 
-use std::cell::LazyCell;
+use std::{cell::LazyCell, net::UdpSocket, os::unix::net::UnixDatagram};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use mp_benches::{
@@ -11,8 +11,8 @@ use mp_benches::{
 use mp_contenders::{
     Case,
     link::{
-        IceoryxEventLink, IceoryxLink, Interprocess, IpcBytes, IpcCrewLink, IpcLink, IpcShared,
-        MailboxLink, StreamLink, Tcp, UdpLink, UnixDatagramLink,
+        DatagramLink, IceoryxEventLink, IceoryxLink, Interprocess, IpcBytes, IpcCrewLink, IpcLink,
+        IpcShared, MailboxLink, StreamLink, Tcp,
     },
     python, thread,
 };
@@ -61,8 +61,8 @@ fn on(group: &mut Group<'_>, cores: Cores, sizes: &[usize]) {
     there_and_back::<IceoryxEventLink>(group, cores);
     there_and_back::<StreamLink<Interprocess>>(group, cores);
     there_and_back::<StreamLink<Tcp>>(group, cores);
-    there_and_back::<UdpLink>(group, cores);
-    there_and_back::<UnixDatagramLink>(group, cores);
+    there_and_back::<DatagramLink<UdpSocket>>(group, cores);
+    there_and_back::<DatagramLink<UnixDatagram>>(group, cores);
     for kind in PYTHON {
         by_length(group, kind, "there_and_back", cores, 2, sizes);
     }
@@ -75,8 +75,8 @@ fn asleep(criterion: &mut Criterion) {
     wake_and_be_woken::<IceoryxEventLink>(&mut group);
     wake_and_be_woken::<StreamLink<Interprocess>>(&mut group);
     wake_and_be_woken::<StreamLink<Tcp>>(&mut group);
-    wake_and_be_woken::<UdpLink>(&mut group);
-    wake_and_be_woken::<UnixDatagramLink>(&mut group);
+    wake_and_be_woken::<DatagramLink<UdpSocket>>(&mut group);
+    wake_and_be_woken::<DatagramLink<UnixDatagram>>(&mut group);
     for kind in PYTHON {
         by_length(&mut group, kind, "asleep", Cores::Two, 2, &few_sizes());
     }
@@ -91,7 +91,7 @@ fn one_way(criterion: &mut Criterion) {
     stream::<IpcLink<IpcShared>>(&mut group);
     stream::<StreamLink<Interprocess>>(&mut group);
     stream::<StreamLink<Tcp>>(&mut group);
-    stream::<UnixDatagramLink>(&mut group);
+    stream::<DatagramLink<UnixDatagram>>(&mut group);
     thread::stream::<thread::Rtrb>(&mut group);
     thread::stream::<thread::Numbers>(&mut group);
     thread::stream::<thread::Bytes>(&mut group);
@@ -128,7 +128,7 @@ fn many(criterion: &mut Criterion) {
     crew::<IceoryxLink>(&mut group, 1, 1);
     crew::<IceoryxLink>(&mut group, 4, 1);
     for (producers, consumers) in thread::CREWS {
-        crew::<UnixDatagramLink>(&mut group, producers, consumers);
+        crew::<DatagramLink<UnixDatagram>>(&mut group, producers, consumers);
     }
     thread::many(&mut group);
     for kind in ["Queue", "SimpleQueue"] {

@@ -5,7 +5,7 @@
 
 use std::{
     fmt::{self, Debug, Formatter},
-    hint,
+    fs, hint, io,
 };
 
 use iceoryx2::{
@@ -70,15 +70,18 @@ impl Link for IceoryxEventLink {
 /// Both processes open the service by its name, when they know who sends.
 #[derive(Serialize, Deserialize)]
 struct Channel {
-    /// The folder of all that `iceoryx2` needs files for.
+    /// The folder of all that `iceoryx2` needs files for. With its name begin those of the segments.
     path: String,
     len: usize,
     #[serde(skip)]
     port: Option<Port>,
     /// Removed when all of the above is gone.
     #[serde(skip)]
-    _folder: Option<TempDir>,
+    _folder: Option<Folder>,
 }
+
+/// The folder, and in the end the segments: `iceoryx2` leaves one behind, for those who come later.
+struct Folder(TempDir);
 
 enum Port {
     Sends(Sender),
@@ -104,7 +107,7 @@ impl Channel {
         let folder =
             tempfile::Builder::new().prefix("mp").rand_bytes(4).tempdir().expect("a folder");
         let path = folder.path().to_str().expect("a path of UTF-8").to_owned();
-        Self { path, len, port: None, _folder: Some(folder) }
+        Self { path, len, port: None, _folder: Some(Folder(folder)) }
     }
 
     fn sender(&mut self) -> &Sender {
@@ -126,7 +129,30 @@ fn node(folder: &str) -> Node<ipc::Service> {
     let mut config = Config::default();
     let path = Path::new(folder.as_bytes()).expect("a path that is not too long");
     config.global.set_root_path(&path);
+    let (_, name) = folder.rsplit_once('/').expect("an absolute path");
+    config.global.prefix = FileName::new(name.as_bytes()).expect("a short name");
     NodeBuilder::new().config(&config).create().expect("a node")
+}
+
+impl Folder {
+    fn remove_segments(&self) -> io::Result<()> {
+        let name = self.0.path().file_name().expect("a folder in another one").as_encoded_bytes();
+        for segment in fs::read_dir("/dev/shm")? {
+            let segment = segment?;
+            if segment.file_name().as_encoded_bytes().starts_with(name) {
+                fs::remove_file(segment.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove_segments() {
+            eprintln!("failed to remove the segments of iceoryx2: {error}");
+        }
+    }
 }
 
 impl Debug for Channel {

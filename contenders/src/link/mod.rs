@@ -7,7 +7,7 @@ mod mailbox;
 mod stream;
 
 pub use self::{
-    datagram::{UdpLink, UnixDatagramLink},
+    datagram::{Datagram, DatagramLink},
     iceoryx::{IceoryxEventLink, IceoryxLink},
     ipc_channel::{IpcBytes, IpcCrewLink, IpcLink, IpcShared, Kind},
     mailbox::MailboxLink,
