@@ -144,6 +144,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
 
 /// Takes the lock: in the kernel where it may take for ever, by trying again where there is a deadline.
+#[inline]
 pub(crate) fn acquire<B: Backend>(
     fd: BorrowedFd<'_>,
     mode: Mode,
@@ -151,7 +152,7 @@ pub(crate) fn acquire<B: Backend>(
     deadline: Deadline,
 ) -> Result<(), TimeoutError> {
     let failed = |error| explain::<B>(fd, mode, range, error);
-    if deadline.instant().is_none() {
+    if deadline.is_never() {
         return Ok(mp_os::retry(|| B::set(fd, Some(mode), range, true)).map_err(failed)?);
     }
     let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
@@ -172,6 +173,7 @@ fn is_busy(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES))
 }
 
+#[cold]
 fn explain<B: Backend>(
     fd: BorrowedFd<'_>,
     mode: Mode,

@@ -11,6 +11,7 @@ use std::io;
 /// ```
 /// assert_eq!(mp_os::cvt(3).unwrap(), 3);
 /// ```
+#[inline]
 pub fn cvt<T: Copy + PartialEq + From<i8>>(value: T) -> io::Result<T> {
     if value == T::from(-1) { Err(io::Error::last_os_error()) } else { Ok(value) }
 }
@@ -35,6 +36,7 @@ pub fn cvt<T: Copy + PartialEq + From<i8>>(value: T) -> io::Result<T> {
 /// });
 /// assert_eq!(answer.unwrap(), 3);
 /// ```
+#[inline]
 pub fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match operation() {

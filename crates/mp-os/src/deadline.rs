@@ -31,11 +31,13 @@ enum When {
 
 impl Deadline {
     /// Waits for ever.
+    #[inline]
     pub const fn never() -> Self {
         Self(When::Never)
     }
 
     /// Gives up at `instant`.
+    #[inline]
     pub const fn at(instant: Instant) -> Self {
         Self(When::At(instant))
     }
@@ -48,6 +50,12 @@ impl Deadline {
 
     fn from_now(timeout: Duration) -> Self {
         Self(Instant::now().checked_add(timeout).map_or(When::Never, When::At))
+    }
+
+    /// Whether it waits for ever.
+    #[inline]
+    pub const fn is_never(self) -> bool {
+        matches!(self.0, When::Never)
     }
 
     /// The earlier of this deadline and `limit` from now: one slice of a wait that re-checks its condition.
@@ -80,6 +88,7 @@ impl Deadline {
     }
 
     /// Whether the deadline has passed.
+    #[inline]
     pub fn is_past(self) -> bool {
         match self.0 {
             When::Never => false,
@@ -139,8 +148,9 @@ mod tests {
     #[test]
     fn no_time_is_past_at_once() {
         let past = Deadline::after(Duration::ZERO);
-        assert!(past.is_past() && past.remaining() == Some(Duration::ZERO));
+        assert!(past.is_past() && !past.is_never() && past.remaining() == Some(Duration::ZERO));
         assert!(past.instant().is_some_and(|instant| instant <= Instant::now()));
+        assert!(Deadline::never().is_never());
         for other in [Deadline::never(), Deadline::after(Duration::from_secs(9))] {
             assert!(other.or_after(Duration::ZERO).is_past());
         }

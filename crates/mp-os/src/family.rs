@@ -52,6 +52,7 @@ macro_rules! family {
     )+) => {$(
         $(#[$attribute])*
         #[allow(clippy::needless_question_mark, reason = "the forms may have one error")]
+        #[inline]
         $visibility fn $operation $(<$lifetime>)? (
             $self: $receiver $(, $argument: $type)*
         ) -> $crate::Result<$output, $blocking> {
@@ -77,6 +78,7 @@ macro_rules! family {
         /// # Errors
         ///
         /// `TimedOut` when `timeout` has passed first; otherwise as there.
+        #[inline]
         $visibility fn $timeout_form $(<$lifetime>)? (
             $self: $receiver $(, $argument: $type)*, timeout: ::core::time::Duration
         ) -> $crate::Result<$output, $timed> {
@@ -88,6 +90,7 @@ macro_rules! family {
         /// # Errors
         ///
         /// `TimedOut` when `deadline` has passed first; otherwise as there.
+        #[inline]
         $visibility fn $deadline_form $(<$lifetime>)? (
             $self: $receiver $(, $argument: $type)*, deadline: ::std::time::Instant
         ) -> $crate::Result<$output, $timed> {

@@ -204,19 +204,21 @@ impl Pauses {
 /// assert_eq!(received, None);
 /// # Ok::<(), io::Error>(())
 /// ```
+#[inline]
 pub fn until<T>(
     fd: BorrowedFd<'_>,
     interest: Interest,
     deadline: Deadline,
     mut operation: impl FnMut(bool) -> io::Result<T>,
 ) -> io::Result<Option<T>> {
-    let may_block = deadline.instant().is_none();
+    let may_block = deadline.is_never();
     loop {
         match retry(|| operation(may_block)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             result => return result.map(Some),
         }
-        if !wait(fd, interest, deadline)? {
+        // Who does not wait has been told already that it would have to, and need not ask a second time.
+        if deadline.is_past() || !wait(fd, interest, deadline)? {
             return Ok(None);
         }
     }

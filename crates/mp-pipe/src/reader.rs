@@ -74,6 +74,7 @@ impl PipeReader {
         ) -> usize = splice_until;
     }
 
+    #[inline]
     fn read_bytes(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize, TimeoutError> {
         if buffer.is_empty() {
             let error = Error::invalid_input("read from", Self::OBJECT, "the buffer is empty");

@@ -35,7 +35,7 @@ const SLICE: Duration = Duration::from_millis(10);
 
 /// Opens an end to read from; `None` when no writer has come until `deadline`.
 pub(crate) fn open_reader(path: &Path, deadline: Deadline) -> io::Result<Option<OwnedFd>> {
-    if deadline.instant().is_none() {
+    if deadline.is_never() {
         return open(path, OFlag::O_RDONLY).map(Some);
     }
     let reader = open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
@@ -50,7 +50,7 @@ pub(crate) fn open_reader(path: &Path, deadline: Deadline) -> io::Result<Option<
 
 /// Opens an end to write to; `None` when no reader has come until `deadline`.
 pub(crate) fn open_writer(path: &Path, deadline: Deadline) -> io::Result<Option<OwnedFd>> {
-    if deadline.instant().is_none() {
+    if deadline.is_never() {
         return open(path, OFlag::O_WRONLY).map(Some);
     }
     let mut opened = Opened::Unwatched;

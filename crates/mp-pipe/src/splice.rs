@@ -45,9 +45,9 @@ fn transfer(
     if max == 0 {
         return Err(Error::invalid_input(verb, "pipe", "zero bytes are asked for").into());
     }
-    let flags = match deadline.instant() {
-        None => SpliceFFlags::empty(),
-        Some(_) => SpliceFFlags::SPLICE_F_NONBLOCK,
+    let flags = match deadline.is_never() {
+        true => SpliceFFlags::empty(),
+        false => SpliceFFlags::SPLICE_F_NONBLOCK,
     };
     let attempt = || sys::without_sigpipe(|| operation(flags).map_err(io::Error::from));
     loop {

@@ -74,6 +74,7 @@ impl PipeWriter {
         ) -> usize = splice_until;
     }
 
+    #[inline]
     fn write_bytes(&self, bytes: &[u8], deadline: Deadline) -> Result<usize, TimeoutError> {
         self.write_parts(&[IoSlice::new(bytes)], deadline)
     }
@@ -92,6 +93,7 @@ impl PipeWriter {
         splice::splice(from.as_fd(), self.as_fd(), max, deadline)
     }
 
+    #[inline]
     fn write_parts(
         &self,
         parts: &[IoSlice<'_>],

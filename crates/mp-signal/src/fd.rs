@@ -1,7 +1,4 @@
-use std::{
-    io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use mp_os::{
     Deadline,
@@ -81,19 +78,10 @@ impl SignalFd {
     }
 
     fn recv_until(&self, deadline: Deadline) -> Result<SignalInfo, TimeoutError> {
-        let failed = |error| Error::new("read", "a signalfd", error);
-        loop {
-            match sys::signalfd_read(self.as_fd()) {
-                Ok(info) => return Ok(info),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !poll::wait(self.as_fd(), Interest::Readable, deadline).map_err(failed)? {
-                        return Err(TimeoutError::TimedOut);
-                    }
-                }
-                Err(error) => return Err(failed(error).into()),
-            }
-        }
+        let read = |_| sys::signalfd_read(self.as_fd());
+        poll::until(self.as_fd(), Interest::Readable, deadline, read)
+            .map_err(|error| Error::new("read", "a signalfd", error))?
+            .ok_or(TimeoutError::TimedOut)
     }
 }
 

@@ -41,6 +41,7 @@ const fn flags(may_block: bool) -> libc::c_int {
 }
 
 /// The bytes taken by one `sendmsg(2)` or `sendto(2)`.
+#[inline]
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     to: Option<&dyn SockaddrLike>,
@@ -73,6 +74,7 @@ pub(crate) fn refuse_empty(
     }
 }
 
+#[cold]
 fn send_error(cause: io::Error, nature: Nature) -> Error {
     let hint = match cause.raw_os_error() {
         Some(libc::EMSGSIZE) if nature.is_unix => {
@@ -88,6 +90,7 @@ fn send_error(cause: io::Error, nature: Nature) -> Error {
 }
 
 /// One `recvmsg(2)` or `recvfrom(2)`. Zero bytes are the end of a connection, or an empty datagram.
+#[inline]
 pub(crate) fn receive<A: SockaddrLike>(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -124,6 +127,7 @@ pub(crate) fn receive<A: SockaddrLike>(
 }
 
 /// [`receive`] where nothing but the bytes is wanted: how many came.
+#[inline]
 pub(crate) fn receive_bytes(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -145,6 +149,7 @@ pub(crate) fn receive_with_fds(
 }
 
 /// A message that lost bytes or descriptors on the way is an error. Descriptors that did arrive are closed.
+#[inline]
 fn check<A>(
     arrival: Arrival<A>,
     room: usize,

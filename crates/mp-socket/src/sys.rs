@@ -61,6 +61,7 @@ fn header(parts: *const libc::iovec, count: usize) -> libc::msghdr {
 /// `sendmsg(2)` with at most [`MAX_FDS`] descriptors, retried after signals, never raising `SIGPIPE`.
 ///
 /// One part without descriptors goes by `sendto(2)`, for which the kernel has less to fetch.
+#[inline]
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     to: Option<&dyn SockaddrLike>,
@@ -74,6 +75,7 @@ pub(crate) fn send(
     }
 }
 
+#[inline]
 fn sendto(
     socket: BorrowedFd<'_>,
     to: Option<&dyn SockaddrLike>,
@@ -138,6 +140,7 @@ fn put_fds(header: &libc::msghdr, fds: &[BorrowedFd<'_>]) {
 /// `recvmsg(2)`, retried after signals; descriptors that come are close-on-exec.
 ///
 /// Without `take_fds` no control buffer is given: the kernel closes descriptors that come and says `MSG_CTRUNC`.
+#[inline]
 pub(crate) fn recvmsg<A: SockaddrLike>(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -171,6 +174,7 @@ pub(crate) fn recvmsg<A: SockaddrLike>(
 }
 
 /// `recvfrom(2)`, retried after signals: what [`recvmsg`] does where no descriptors can come, for less.
+#[inline]
 pub(crate) fn recvfrom<A: SockaddrLike>(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],

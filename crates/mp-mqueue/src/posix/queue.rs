@@ -185,6 +185,7 @@ impl MessageQueue {
         Err(Error::invalid_input("send to", object(self.name()), reason))
     }
 
+    #[inline]
     fn send_until(
         &self,
         bytes: &[u8],
@@ -192,52 +193,29 @@ impl MessageQueue {
         deadline: Deadline,
     ) -> Result<(), TimeoutError> {
         self.check(priority)?;
-        self.wait_until(
-            Interest::Writable,
-            deadline,
-            || sys::send(self.as_fd(), bytes, priority, waits(deadline)),
-            |error| self.send_error(bytes, error),
-        )
+        let send = |may_block| sys::send(self.as_fd(), bytes, priority, may_block);
+        poll::until(self.as_fd(), Interest::Writable, deadline, send)
+            .map_err(|error| self.send_error(bytes, error))?
+            .ok_or(TimeoutError::TimedOut)
     }
 
+    #[inline]
     fn recv_until<'a>(
         &self,
         buffer: &'a mut [u8],
         deadline: Deadline,
     ) -> Result<Message<'a>, TimeoutError> {
         let capacity = buffer.len();
-        let (len, priority) = self.wait_until(
-            Interest::Readable,
-            deadline,
-            || sys::receive(self.as_fd(), buffer, waits(deadline)),
-            |error| self.recv_error(capacity, error),
-        )?;
+        // Without a deadline, the kernel waits: it hands a message to the receiver of the highest scheduling priority. A
+        // descriptor that came with `O_NONBLOCK` does not, and is waited for like the others.
+        let receive = |may_block| sys::receive(self.as_fd(), buffer, may_block);
+        let (len, priority) = poll::until(self.as_fd(), Interest::Readable, deadline, receive)
+            .map_err(|error| self.recv_error(capacity, error))?
+            .ok_or(TimeoutError::TimedOut)?;
         Ok(Message { bytes: &buffer[..len], priority })
     }
 
-    /// Attempts until one does not have to wait, or `deadline` has passed; in between, waits for readiness.
-    fn wait_until<T>(
-        &self,
-        interest: Interest,
-        deadline: Deadline,
-        mut attempt: impl FnMut() -> io::Result<T>,
-        explain: impl FnOnce(io::Error) -> Error,
-    ) -> Result<T, TimeoutError> {
-        loop {
-            match attempt() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Ok(result.map_err(explain)?),
-            }
-            if deadline.is_past() || !self.wait_ready(interest, deadline)? {
-                return Err(TimeoutError::TimedOut);
-            }
-        }
-    }
-
-    fn wait_ready(&self, interest: Interest, deadline: Deadline) -> Result<bool> {
-        poll::wait(self.as_fd(), interest, deadline).map_err(|error| self.error("wait for", error))
-    }
-
+    #[cold]
     fn send_error(&self, bytes: &[u8], error: io::Error) -> Error {
         let message_size = self.message_size_exceeded(&error);
         let error = self.error("send to", error);
@@ -250,6 +228,7 @@ impl MessageQueue {
         }
     }
 
+    #[cold]
     fn recv_error(&self, buffer: usize, error: io::Error) -> Error {
         let message_size = self.message_size_exceeded(&error);
         let error = self.error("receive from", error);
@@ -267,12 +246,6 @@ impl MessageQueue {
         }
         sys::attributes(self.as_fd()).map(|attributes| attributes.message_size).ok()
     }
-}
-
-/// Without a deadline, the kernel waits: it hands a message to the waiting receiver of the highest scheduling priority.
-/// A descriptor that came with `O_NONBLOCK` does not, and is waited for like the others.
-fn waits(deadline: Deadline) -> bool {
-    deadline.instant().is_none()
 }
 
 pub(super) fn object(name: Option<&ObjectName>) -> String {

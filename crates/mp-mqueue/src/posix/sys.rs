@@ -66,6 +66,7 @@ pub(super) fn unlink(name: &CStr) -> io::Result<()> {
 }
 
 /// Sends; where it does not wait, neither `O_NONBLOCK` nor its absence on the open file, which others may share, matters.
+#[inline]
 pub(super) fn send(
     queue: BorrowedFd<'_>,
     bytes: &[u8],
@@ -84,6 +85,7 @@ pub(super) fn send(
 }
 
 /// The length and the priority of the message now in `buffer`.
+#[inline]
 pub(super) fn receive(
     queue: BorrowedFd<'_>,
     buffer: &mut [u8],

@@ -168,6 +168,7 @@ impl MessageQueue {
         WaitError::new(verb, || self.object(), error, || sys::stat(self.id()))
     }
 
+    #[inline]
     fn send_until(&self, bytes: &[u8], kind: i64, deadline: Deadline) -> Result<(), TimeoutError> {
         if kind <= 0 {
             return Err(bad_kind("send to", self.object(), kind).into());
@@ -185,6 +186,7 @@ impl MessageQueue {
         })
     }
 
+    #[inline]
     fn recv_until<'a>(
         &self,
         buffer: &'a mut [u8],
@@ -205,6 +207,7 @@ impl MessageQueue {
     }
 
     /// The kernel would wait for ever for room that the queue does not have even when it is empty.
+    #[cold]
     fn check_fits(&self, bytes: &[u8]) -> Result<()> {
         match sys::stat(self.id()) {
             Ok(stat) if bytes.len() > stat.msg_qbytes as usize => {
@@ -220,6 +223,7 @@ impl MessageQueue {
         }
     }
 
+    #[cold]
     fn send_failed(&self, bytes: &[u8], error: io::Error) -> WaitError {
         match self.failed("send to", error) {
             WaitError::Os(error) if error.raw_os_error() == Some(libc::EINVAL) => {
@@ -235,6 +239,7 @@ impl MessageQueue {
         }
     }
 
+    #[cold]
     fn recv_failed(&self, buffer: usize, error: io::Error) -> WaitError {
         match self.failed("receive from", error) {
             WaitError::Os(error) if error.raw_os_error() == Some(libc::E2BIG) => {
@@ -249,6 +254,7 @@ impl MessageQueue {
 
 /// Attempts until one succeeds or `deadline` has passed: at first without waiting (`None`: it would have to), and then,
 /// without a deadline, inside the kernel, or else again and again with pauses in between.
+#[inline]
 fn wait_until<T>(
     deadline: Deadline,
     mut attempt: impl FnMut(i32) -> Result<Option<T>, WaitError>,
@@ -261,7 +267,7 @@ fn wait_until<T>(
         match attempt(flags)? {
             Some(value) => return Ok(value),
             None if last => return Err(TimeoutError::TimedOut),
-            None if deadline.instant().is_none() => flags = 0,
+            None if deadline.is_never() => flags = 0,
             None => {
                 pauses
                     .pause(deadline)

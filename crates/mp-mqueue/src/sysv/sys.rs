@@ -29,6 +29,7 @@ pub(super) fn get(key: i32, flags: i32) -> io::Result<i32> {
 }
 
 /// `msgsnd(2)`; a signal handler makes it start anew.
+#[inline]
 pub(super) fn send(id: i32, bytes: &[u8], kind: c_long, flags: i32) -> io::Result<()> {
     with_frame(bytes.len(), |frame| {
         frame[0].write(kind);
@@ -51,6 +52,7 @@ pub(super) struct Received {
 }
 
 /// `msgrcv(2)`; a signal handler makes it start anew. With `MSG_NOERROR` a longer message is cut.
+#[inline]
 pub(super) fn receive(
     id: i32,
     buffer: &mut [u8],
@@ -70,6 +72,7 @@ pub(super) fn receive(
     }
 }
 
+#[inline]
 fn receive_up_to(id: i32, buffer: &mut [u8], kind: c_long, flags: i32) -> io::Result<Received> {
     // One byte more than the buffer has tells a message that was cut from one that just fits.
     let room = buffer.len() + usize::from(flags & libc::MSG_NOERROR != 0);
@@ -90,6 +93,7 @@ fn receive_up_to(id: i32, buffer: &mut [u8], kind: c_long, flags: i32) -> io::Re
 }
 
 /// Lends a frame with room for `len` bytes, on the stack where that is enough.
+#[inline]
 fn with_frame<R>(len: usize, call: impl FnOnce(&mut Frame) -> R) -> R {
     let words = 1 + len.div_ceil(WORD);
     let mut inline = [MaybeUninit::uninit(); 1 + INLINE / WORD];

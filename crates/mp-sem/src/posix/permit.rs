@@ -34,6 +34,7 @@ impl Permit<'_> {
 }
 
 impl Drop for Permit<'_> {
+    #[inline]
     fn drop(&mut self) {
         // It fails only where others have released so much meanwhile that the counter is full, and then nobody lacks it.
         drop(self.0.release(1));

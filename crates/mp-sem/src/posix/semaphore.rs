@@ -163,6 +163,7 @@ impl Semaphore {
         ) -> Permit<'_> = acquire_until;
     }
 
+    #[inline]
     fn acquire_until(&self, deadline: Deadline) -> Result<Permit<'_>, TimeoutError> {
         match self.0.raw.wait(deadline) {
             Ok(()) => Ok(Permit(self)),
@@ -177,6 +178,7 @@ impl Semaphore {
     ///
     /// `EOVERFLOW` where there would be more than [`MAX_VALUE`]; then none was added, unless others added some meanwhile.
     #[doc(alias = "sem_post")]
+    #[inline]
     pub fn release(&self, permits: u32) -> Result<()> {
         // One that does not fit is refused by the call itself.
         if permits > 1 && permits > MAX_VALUE - self.value()?.min(MAX_VALUE) {
@@ -220,10 +222,12 @@ impl Semaphore {
         self.0.owner.renounce();
     }
 
+    #[cold]
     fn error(&self, verb: &'static str, error: io::Error) -> Error {
         Error::new(verb, object(self.name()), error)
     }
 
+    #[cold]
     fn overflow(&self, error: io::Error) -> Error {
         let hint = "a POSIX semaphore counts to 2147483647 (SEM_VALUE_MAX)";
         self.error("release", error).with_hint(hint)

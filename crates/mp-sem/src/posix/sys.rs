@@ -137,12 +137,27 @@ impl Raw {
     }
 
     /// Takes a permit; `WouldBlock` where there is none when `deadline` has passed.
+    #[inline]
     pub(super) fn wait(&self, deadline: Deadline) -> io::Result<()> {
         let sem = self.sem.as_ptr();
-        if deadline.is_past() {
+        // A deadline is not looked at before it has to be: the clock costs more than a permit.
+        let taken = retry(|| match deadline.is_never() {
             // SAFETY: the place holds a semaphore as long as `self` lives.
-            return retry(|| cvt(unsafe { libc::sem_trywait(sem) })).map(drop);
+            true => cvt(unsafe { libc::sem_wait(sem) }),
+            // SAFETY: as above.
+            false => cvt(unsafe { libc::sem_trywait(sem) }),
+        });
+        match taken {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !deadline.is_past() => {
+                self.wait_until(deadline)
+            }
+            result => result.map(drop),
         }
+    }
+
+    /// [`wait`](Self::wait) where there is no permit yet.
+    fn wait_until(&self, deadline: Deadline) -> io::Result<()> {
+        let sem = self.sem.as_ptr();
         let taken = retry(|| match deadline.to_monotonic() {
             // SAFETY: the place holds a semaphore as long as `self` lives.
             None => cvt(unsafe { libc::sem_wait(sem) }),
@@ -158,6 +173,7 @@ impl Raw {
         }
     }
 
+    #[inline]
     pub(super) fn post(&self) -> io::Result<()> {
         // SAFETY: the place holds a semaphore as long as `self` lives.
         cvt(unsafe { libc::sem_post(self.sem.as_ptr()) }).map(drop)

@@ -124,6 +124,7 @@ impl SemaphoreSet {
         self.op_until(&[Op::wait_zero(index)], deadline)
     }
 
+    #[inline]
     pub(super) fn op_until(&self, ops: &[Op], deadline: Deadline) -> Result<(), TimeoutError> {
         let mut inline = [sembuf { sem_num: 0, sem_op: 0, sem_flg: 0 }; INLINE];
         let mut many = Vec::new();
@@ -143,6 +144,7 @@ impl SemaphoreSet {
         }
     }
 
+    #[inline]
     fn op_raw(&self, ops: &mut [sembuf], deadline: Deadline) -> Result<(), TimeoutError> {
         loop {
             // Looked at first: the last attempt is one made when the deadline has passed.
@@ -150,7 +152,8 @@ impl SemaphoreSet {
             if last {
                 ops.iter_mut().for_each(|op| op.sem_flg |= libc::IPC_NOWAIT as i16);
             }
-            let result = sys::op(self.id(), ops, deadline.to_relative());
+            let timeout = if last { None } else { deadline.to_relative() };
+            let result = sys::op(self.id(), ops, timeout);
             match result.as_ref().map_err(std::io::Error::raw_os_error) {
                 Err(Some(libc::EINTR)) => {}
                 Err(Some(libc::EAGAIN)) if last => return Err(TimeoutError::TimedOut),
@@ -160,10 +163,12 @@ impl SemaphoreSet {
         }
     }
 
+    #[cold]
     fn refused(&self, reason: String) -> Error {
         Error::invalid_input("operate on", self.object(), reason)
     }
 
+    #[cold]
     fn op_failed(&self, count: usize, error: std::io::Error) -> WaitError {
         let errno = error.raw_os_error();
         match self.failed("operate on", error) {

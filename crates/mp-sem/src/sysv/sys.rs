@@ -24,6 +24,7 @@ pub(super) fn get(key: i32, count: usize, flags: i32) -> io::Result<i32> {
 }
 
 /// `semtimedop(2)`; a signal handler ends it, since the timeout is relative. `None` waits for ever.
+#[inline]
 pub(super) fn op(id: i32, ops: &mut [sembuf], timeout: Option<timespec>) -> io::Result<()> {
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: `ops` and its length belong together, and `timeout` is null or valid for reads.

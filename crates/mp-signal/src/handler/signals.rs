@@ -1,5 +1,4 @@
 use std::{
-    io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::{
         Arc,
@@ -114,24 +113,19 @@ impl Signals {
     }
 
     fn recv_until(&self, deadline: Deadline) -> Result<SignalInfo, TimeoutError> {
-        let failed = |error| Error::new("read", "caught signals", error);
-        loop {
+        let take = |_| {
             // Before the pipe: it was full when something was lost, so whoever polls comes back until it is told.
             if let Some(signal) = self.inbox.take_lost() {
-                return Ok(SignalInfo::lost(signal));
+                return Ok(Ok(SignalInfo::lost(signal)));
             }
             let mut record = [0; SignalInfo::LEN];
-            match sys::read(self.reader.as_fd(), &mut record) {
-                Ok(_) => return SignalInfo::from_bytes(record).map_err(TimeoutError::Os),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !poll::wait(self.as_fd(), Interest::Readable, deadline).map_err(failed)? {
-                        return Err(TimeoutError::TimedOut);
-                    }
-                }
-                Err(error) => return Err(failed(error).into()),
-            }
-        }
+            sys::read(self.reader.as_fd(), &mut record)?;
+            Ok(SignalInfo::from_bytes(record))
+        };
+        let info = poll::until(self.as_fd(), Interest::Readable, deadline, take)
+            .map_err(|error| Error::new("read", "caught signals", error))?
+            .ok_or(TimeoutError::TimedOut)?;
+        Ok(info?)
     }
 }
 
