@@ -43,7 +43,7 @@ impl SignalFd {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput), before anything changed, where `set` has `SIGKILL` or `SIGSTOP`, or a
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput), before anything changed, where `set` has `SIGKILL` or `SIGSTOP`, or a
     /// signal that the calling thread does not [block](crate::Block); `EMFILE` at the limit of descriptors.
     pub fn new(set: impl Into<SignalSet>) -> Result<Self> {
         let set = set.into();

@@ -90,7 +90,7 @@ impl Signals {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput), before any call, for signals that
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput), before any call, for signals that
     /// [no handler can be registered for](crate::handler); `EMFILE` at the limit of descriptors.
     pub fn register(signals: impl Into<SignalSet>) -> Result<Self> {
         let (reader, writer) = sys::nonblocking_pipe()
