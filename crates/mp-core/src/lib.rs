@@ -39,6 +39,7 @@
 //! | [`Lock`], [`RLock`], [`Semaphore`], [`BoundedSemaphore`], [`Condition`], [`Event`], [`Barrier`] | waiting for each other; what the dead held comes back |
 //! | [`Value`], [`Array`] | plain data in shared memory, and the locks that belong to it |
 //! | [`SharedMemory`] | shared memory by name |
+//! | [`ShareableList`], [`ListItem`] | a list in shared memory of numbers, texts and bytes, which Python sees too |
 //! | [`Fd`] | a file, socket or pipe that travels in arguments |
 //! | [`Error`] and [`TaskError`], [`ProcessError`], [`PutError`], [`GetError`], [`SendError`], [`RecvError`] | what can go wrong, for `?` and one by one |
 //!
@@ -108,7 +109,7 @@ pub use crate::{
     pool::{JobBuilder, Outcomes, Pool, PoolBuilder, PoolStats, WorkerStats},
     process::{JoinError, Process, ProcessBuilder},
     queue::{GetError, JoinableQueue, PutError, PutManyError, Queue, SimpleQueue},
-    shared::{Array, SharedMemory, Value},
+    shared::{Array, ListItem, ShareableList, SharedMemory, Value},
     sync::{Barrier, BoundedSemaphore, Condition, ConditionGuard, Event, Lock, RLock, Semaphore},
     task::{GetTimeoutError, Task},
     thread_pool::ThreadPool,

@@ -6,7 +6,7 @@ use std::{
 
 use mp_shm::{
     Memory,
-    posix::{self, SharedMemory as Named},
+    posix::{self, CreateOptions, SharedMemory as Named},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -40,9 +40,17 @@ impl SharedMemory {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a length of zero; [`StorageFull`](io::ErrorKind::StorageFull)
     /// where `/dev/shm` is full.
     pub fn create(len: usize) -> Result<Self> {
+        Self::create_with(len, |_| Ok(()))
+    }
+
+    /// [`create`](Self::create), with `initialize` called before anybody else can open it.
+    pub(super) fn create_with(
+        len: usize,
+        initialize: impl Fn(&Memory) -> mp_os::Result<()>,
+    ) -> Result<Self> {
         loop {
             let random = RandomState::new().build_hasher().finish();
-            match Self::create_named(format!("mp_{random:016x}"), len) {
+            match Self::create_named_with(&format!("mp_{random:016x}"), len, &initialize) {
                 Err(error) if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {}
                 result => return result,
             }
@@ -56,7 +64,17 @@ impl SharedMemory {
     /// [`AlreadyExists`](io::ErrorKind::AlreadyExists); [`InvalidInput`](io::ErrorKind::InvalidInput) for a bad name; as
     /// for [`create`](Self::create).
     pub fn create_named(name: impl AsRef<str>, len: usize) -> Result<Self> {
-        Ok(Self(Arc::new(Named::create_new(with_slash(name.as_ref()), len)?)))
+        Self::create_named_with(name.as_ref(), len, |_| Ok(()))
+    }
+
+    /// [`create_named`](Self::create_named), with `initialize` called before anybody else can open it.
+    pub(super) fn create_named_with(
+        name: &str,
+        len: usize,
+        initialize: impl FnOnce(&Memory) -> mp_os::Result<()>,
+    ) -> Result<Self> {
+        let named = CreateOptions::new().create_new_with(with_slash(name), len, initialize)?;
+        Ok(Self(Arc::new(named)))
     }
 
     /// [`create_named`](Self::create_named), for memory that stays until somebody [unlinks](Self::unlink) it.

@@ -28,6 +28,7 @@ mod process;
 mod process_api;
 mod queue;
 mod queue_more;
+mod shareable_list;
 mod shared;
 mod sync;
 
