@@ -1,5 +1,7 @@
 //! A worker as the parent sees it.
 
+mod remains;
+
 use std::{
     collections::{HashSet, VecDeque},
     io, mem,
@@ -16,7 +18,7 @@ use super::{
     batch::{Batch, Blob, Function, Job},
     bell::Bell,
     builder::Settings,
-    journal::{Journal, Salvage, Watch},
+    journal::{Journal, Watch},
     wire::{Control, Failure, ResultHead, TaskHead},
     worker::{self, Setup},
 };
@@ -147,14 +149,6 @@ pub(super) enum Check {
     Again(Duration),
     /// The worker must be killed.
     Condemned,
-}
-
-/// What a dead worker leaves behind.
-pub(super) struct Remains {
-    /// The task it died of, if it ran one.
-    pub(super) fatal: Option<Batch>,
-    /// Tasks that had not begun.
-    pub(super) unstarted: Vec<Batch>,
 }
 
 impl Slot {
@@ -432,40 +426,5 @@ impl Slot {
             nanos: head.nanos,
             range: start..bytes.len(),
         })
-    }
-
-    /// Sorts out what a dead worker leaves behind: results that it saved, the task it died of, tasks it had not begun.
-    ///
-    /// To be called when everything in its ring has been [collected](Self::collect).
-    pub(super) fn bury(&mut self, bytes: &mut Vec<u8>, deliveries: &mut Vec<Delivery>) -> Remains {
-        let (mut fatal, mut unstarted) = (None, Vec::new());
-        let salvage = self.journal.salvage();
-        let current = |slot: &Self, batch| {
-            slot.assigned.front().filter(|front| front.number == batch).map(|front| front.done)
-        };
-        if let Some(done) = current(self, salvage.batch) {
-            let Salvage { batch, first, count, results, running } = salvage;
-            if count > 0 && first == done {
-                let head = ResultHead { batch, count, last: false, nanos: self.batch_nanos };
-                deliveries.extend(self.accept(head, &results, bytes));
-            }
-            let front = self.assigned.pop_front();
-            // What ran when it died may have been saved or sent a moment before.
-            match front.and_then(|Assigned { done, batch, .. }| Some((done, batch.after(done)?))) {
-                Some((done, rest)) if running == Some(done) => {
-                    let (first, others) = rest.split(1);
-                    fatal = Some(first);
-                    unstarted.extend(others);
-                }
-                rest => unstarted.extend(rest.map(|(_, rest)| rest)),
-            }
-        }
-        unstarted.extend(self.give_up());
-        Remains { fatal, unstarted }
-    }
-
-    /// The tasks whose outcomes nobody waits for any more.
-    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Batch> {
-        self.assigned.drain(..).filter_map(|Assigned { done, batch, .. }| batch.after(done))
     }
 }
