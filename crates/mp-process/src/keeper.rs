@@ -157,12 +157,18 @@ impl Keeper {
             return Ok(job());
         }
         let (sender, receiver) = mpsc::sync_channel(1);
-        self.jobs.lock().push(Box::new(move || {
+        let failed = |cause: io::Error| Error::new("ask", "thread `mp-keeper`", cause);
+        let mut jobs = self.jobs.lock();
+        jobs.push(Box::new(move || {
             // The caller waits for it.
             let _ = sender.send(job());
         }));
-        let failed = |cause: io::Error| Error::new("ask", "thread `mp-keeper`", cause);
-        self.wake.write(1).map_err(|errno| failed(errno.into()))?;
+        if let Err(errno) = self.wake.write(1) {
+            // With the lock held it is the last one still: nobody does later what has failed now.
+            jobs.pop();
+            return Err(failed(errno.into()));
+        }
+        drop(jobs);
         receiver.recv().map_err(|error| failed(io::Error::other(error)))
     }
 
@@ -244,4 +250,31 @@ impl Keeper {
 /// Runs `job`, whose panic must not end the thread. The hook has reported it.
 fn survive(job: Job) {
     let _ = panic::catch_unwind(AssertUnwindSafe(job));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_of_which_the_thread_cannot_be_told_is_never_done() {
+        mp_testkit::isolated(|| {
+            let keeper = Keeper::running().unwrap();
+            mp_testkit::accept_existing();
+            let paused = keeper.pause();
+            // No more can be added to it, and the thread does not come to empty it.
+            while keeper.wake.write(u64::MAX - 1).is_err() {
+                keeper.wake.read().unwrap();
+            }
+            let (sender, receiver) = mpsc::channel();
+            let error = keeper.run_there(move || sender.send(())).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            assert!(receiver.recv().is_err(), "the job is gone with what it had");
+            drop(paused);
+            // Until the thread has emptied it.
+            while keeper.run_there(|| ()).is_err() {
+                thread::yield_now();
+            }
+        });
+    }
 }
