@@ -4,7 +4,7 @@ use criterion::{BenchmarkId, Criterion};
 use mp_benches::{
     Cores, fork_and_wait,
     link::{FutexLink, LineLink},
-    memcpy, pin_to, ping_pong, run, system_call,
+    memcpy, pin_to, ping_pong, run, system_call, wake_up,
 };
 
 const LIMITS: &str = "limits";
@@ -18,7 +18,7 @@ fn limits(criterion: &mut Criterion) {
     pin_to(Cores::Two.numbers().0);
     group.bench_function("syscall", |bencher| bencher.iter(system_call));
     ping_pong::<LineLink>(&mut group, only("cache-line"), Cores::Two, 8);
-    ping_pong::<FutexLink>(&mut group, only("futex"), Cores::Two, 8);
+    wake_up::<FutexLink>(&mut group, only("futex"), 8);
     ping_pong::<FutexLink>(&mut group, only("futex-same-core"), Cores::Same, 8);
     group.bench_function("fork", |bencher| bencher.iter(fork_and_wait));
     memcpy(&mut group);

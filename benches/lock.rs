@@ -13,7 +13,7 @@ use std::{
 
 use criterion::Criterion;
 use mp_benches::{
-    Cores, FileLock, Group, Lock, Peer, Ratio, Rounds, Words,
+    Cores, FileLock, Group, Lock, Peer, Ratio, Rounds, Words, in_rounds,
     lock::{Leaf, Plain, Pthread, PthreadRobust, Robust, Semaphore},
     open_file, pin_to, run,
 };
@@ -190,14 +190,15 @@ fn lock_together<L: Lock + 'static>(group: &mut Group<'_>) {
     let lock = L::attach(&words);
     let peer = LazyCell::new(|| Peer::start(Cores::Two, add_in_rounds::<L>, words.clone()));
     let mut sum = 0;
-    group.bench_function(L::NAME, |bencher| {
-        bencher.iter_custom(|count| {
+    group.bench_function(
+        L::NAME,
+        in_rounds(|count| {
             // Each does half.
             let count = count.div_ceil(2);
             sum += 2 * count;
             peer.round(count, || add(&lock, &words, count))
-        });
-    });
+        }),
+    );
     assert_eq!(words.u64(NUMBER).load(Relaxed), sum, "two were in the lock at a time");
 }
 
@@ -206,13 +207,14 @@ fn value_together(group: &mut Group<'_>) {
     let value = Value::new(0_u64).expect("a value");
     let peer = LazyCell::new(|| Peer::start(Cores::Two, update_in_rounds, value.clone()));
     let mut sum = 0;
-    group.bench_function("core-value", |bencher| {
-        bencher.iter_custom(|count| {
+    group.bench_function(
+        "core-value",
+        in_rounds(|count| {
             let count = count.div_ceil(2);
             sum += 2 * count;
             peer.round(count, || update(&value, count))
-        });
-    });
+        }),
+    );
     assert_eq!(value.get().expect("nobody has it"), sum, "two were in the lock at a time");
 }
 

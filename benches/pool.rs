@@ -9,7 +9,7 @@ use std::{
 };
 
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput};
-use mp_benches::{Cores, Group, Python, Ratio, pin_to, run, unpin};
+use mp_benches::{Cores, Group, Python, Ratio, in_rounds, pin_to, run, unpin};
 use mp_core::Pool;
 
 const MAP: &str = "pool-map";
@@ -52,7 +52,7 @@ fn map(criterion: &mut Criterion) {
 
 /// Each task in a message of its own.
 fn map_in_chunks_of_one(criterion: &mut Criterion) {
-    map_numbers(criterion, CHUNK_1, 20_000, Some(1));
+    map_numbers(criterion, CHUNK_1, 5_000, Some(1));
 }
 
 fn map_numbers(criterion: &mut Criterion, name: &str, tasks: u64, chunk_size: Option<u32>) {
@@ -98,9 +98,10 @@ fn pool(workers: usize, chunk_size: Option<u32>) -> Pool {
 fn one_by_one(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(ONE_BY_ONE);
     let pool = LazyCell::new(|| pool(1, None));
-    group.bench_function(BenchmarkId::new("Pool", 1), |bencher| {
-        let pool = &*pool;
-        bencher.iter_custom(|count| {
+    group.bench_function(
+        BenchmarkId::new("Pool", 1),
+        in_rounds(|count| {
+            let pool = &*pool;
             let start = Instant::now();
             for number in 0..count {
                 let number = number % 1000;
@@ -108,8 +109,8 @@ fn one_by_one(criterion: &mut Criterion) {
                 assert_eq!(task.get().expect("a square"), square(number));
             }
             start.elapsed()
-        });
-    });
+        }),
+    );
     python(&mut group, 1, &["one_at_a_time", "1"]);
     unpin();
     group.finish();
@@ -203,7 +204,7 @@ fn steps_of_a_microsecond() -> u64 {
 /// For what takes milliseconds.
 fn slow_group<'a>(criterion: &'a mut Criterion, name: &str) -> Group<'a> {
     let mut group = criterion.benchmark_group(name);
-    group.sample_size(15).sampling_mode(SamplingMode::Flat);
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
     group
 }
 
@@ -221,7 +222,5 @@ fn python_by(group: &mut Group<'_>, id: BenchmarkId, case: &[&str]) {
         println!("{version}");
         RefCell::new(Python::start(case))
     });
-    group.bench_function(id, |bencher| {
-        bencher.iter_custom(|count| python.borrow_mut().measure(count));
-    });
+    group.bench_function(id, in_rounds(|count| python.borrow_mut().measure(count)));
 }

@@ -3,7 +3,7 @@
 use std::{cell::LazyCell, env, fs, hint::black_box, path::Path, process::Command};
 
 use criterion::{Criterion, SamplingMode};
-use mp_benches::{Forker, Ratio, fork_and_wait, run, use_much_memory};
+use mp_benches::{Forker, Ratio, fork_and_wait, in_rounds, run, use_much_memory};
 use mp_core::{Process, StartMethod};
 
 const SMALL: &str = "start";
@@ -59,7 +59,7 @@ fn all(criterion: &mut Criterion, name: &str, memory: usize) {
     group.sampling_mode(SamplingMode::Flat);
     // A process of one thread, which criterion's is not.
     let forker = LazyCell::new(|| Forker::start(memory));
-    group.bench_function("fork", |bencher| bencher.iter_custom(|count| forker.measure(count)));
+    group.bench_function("fork", in_rounds(|count| forker.measure(count)));
     drop(forker);
     let heap = LazyCell::new(|| use_much_memory(memory));
     group.bench_function("bare-fork", |bencher| {

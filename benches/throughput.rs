@@ -5,7 +5,7 @@ use std::cell::LazyCell;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use mp_benches::{
-    Crew, Group, Link, Ratio,
+    Crew, Group, Link, Ratio, in_rounds,
     link::{
         BatchLink, BytesLink, ConnectionLink, DatagramLink, EventFd, FifoLink, Futex, MappedFile,
         NamedDatagramLink, NamedSemaphore, NamedSeqpacketLink, NamedStreamLink, NumberLink,
@@ -24,7 +24,7 @@ fn main() {
         &[one_way, many],
         &[
             Ratio::new(ONE_WAY, "Queue-u64/8", "pipe/8"),
-            Ratio::new(ONE_WAY, "ring/64", "pipe/64"),
+            Ratio::new(ONE_WAY, "ring/8", "pipe/8"),
             Ratio::new(ONE_WAY, "ring/4096", "memcpy/4096"),
             Ratio::new(ONE_WAY, "ring/4096", "pipe/4096"),
             Ratio::new(ONE_WAY, "ring/1048576", "memcpy/1048576"),
@@ -90,6 +90,6 @@ fn crews<L: Link>(group: &mut Group<'_>) {
     for (producers, consumers) in [(1, 1), (4, 1), (1, 4), (4, 4)] {
         let crew = LazyCell::new(|| Crew::start::<L>(producers, consumers));
         let id = BenchmarkId::new(L::NAME, format!("{producers}-{consumers}"));
-        group.bench_function(id, |bencher| bencher.iter_custom(|count| crew.round(count)));
+        group.bench_function(id, in_rounds(|count| crew.round(count)));
     }
 }

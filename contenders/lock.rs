@@ -9,7 +9,7 @@ use std::{
 };
 
 use criterion::{BenchmarkId, Criterion};
-use mp_benches::{Cores, Group, Peer, run};
+use mp_benches::{Cores, Group, Peer, in_rounds, run};
 use mp_contenders::{Case, python};
 
 fn main() {
@@ -60,12 +60,13 @@ where
         Peer::start_thread(Cores::Two, move |rounds| rounds.serve(|count| add(&shared, count)))
     });
     let mut sum = 0;
-    group.bench_function(name, |bencher| {
-        bencher.iter_custom(|count| {
+    group.bench_function(
+        name,
+        in_rounds(|count| {
             let count = count.div_ceil(2);
             sum += 2 * count;
             peer.round(count, || add(&shared, count))
-        });
-    });
+        }),
+    );
     assert_eq!(shared.1.load(Relaxed), sum, "two were in the lock at a time");
 }

@@ -5,7 +5,7 @@ use std::{cell::LazyCell, net::UdpSocket, os::unix::net::UnixDatagram};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use mp_benches::{
-    Cores, Crew, Group, Link, few_sizes, run, sizes, stream, there_and_back, unpin,
+    Cores, Crew, Group, Link, few_sizes, in_rounds, run, sizes, stream, there_and_back, unpin,
     wake_and_be_woken,
 };
 use mp_contenders::{
@@ -143,5 +143,5 @@ fn many(criterion: &mut Criterion) {
 fn crew<L: Link>(group: &mut Group<'_>, producers: usize, consumers: usize) {
     let crew = LazyCell::new(|| Crew::start::<L>(producers, consumers));
     let id = BenchmarkId::new(L::NAME, format!("{producers}-{consumers}"));
-    group.bench_function(id, |bencher| bencher.iter_custom(|count| crew.round(count)));
+    group.bench_function(id, in_rounds(|count| crew.round(count)));
 }

@@ -3,7 +3,7 @@
 use std::{cell::LazyCell, hint::black_box, iter, time::Instant};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput};
-use mp_benches::{Cores, Group, pin_to, run, unpin};
+use mp_benches::{Cores, Group, in_rounds, pin_to, run, unpin};
 use mp_contenders::{Case, python};
 use procspawn::Pool;
 
@@ -33,7 +33,7 @@ fn square(number: u64) -> u64 {
 
 /// Each task in a message of its own: there are no others here.
 fn map_in_chunks_of_one(criterion: &mut Criterion) {
-    const TASKS: u64 = 20_000;
+    const TASKS: u64 = 5_000;
     let mut group = slow_group(criterion, "pool-map-chunk-1");
     group.throughput(Throughput::Elements(TASKS));
     for workers in [1, 2] {
@@ -85,9 +85,10 @@ fn pool(workers: usize) -> Pool {
 fn one_by_one(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pool-submit-get");
     let pool = LazyCell::new(|| pool(1));
-    group.bench_function(BenchmarkId::new("procspawn", 1), |bencher| {
-        let pool = &*pool;
-        bencher.iter_custom(|count| {
+    group.bench_function(
+        BenchmarkId::new("procspawn", 1),
+        in_rounds(|count| {
+            let pool = &*pool;
             let start = Instant::now();
             for number in 0..count {
                 let number = number % 1000;
@@ -95,8 +96,8 @@ fn one_by_one(criterion: &mut Criterion) {
                 assert_eq!(squared, square(number));
             }
             start.elapsed()
-        });
-    });
+        }),
+    );
     unpin();
     group.finish();
 }
@@ -136,6 +137,6 @@ fn short_life(criterion: &mut Criterion) {
 /// For what takes milliseconds.
 fn slow_group<'a>(criterion: &'a mut Criterion, name: &str) -> Group<'a> {
     let mut group = criterion.benchmark_group(name);
-    group.sample_size(15).sampling_mode(SamplingMode::Flat);
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
     group
 }

@@ -103,8 +103,7 @@ fn prepare(_: &mut Criterion) {
 fn compare(criterion: &mut Criterion, name: &str, mut ours: impl FnMut(), mut raw: impl FnMut()) {
     assert!(GROUPS.contains(&name), "{name} has a ratio");
     let mut group = criterion.benchmark_group(name);
-    // Short, and with few resamplings, which would take many times as long as the measurement: there are many groups.
-    group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(400));
+    // Few resamplings, which would take many times as long as the measurement: there are many groups.
     group.nresamples(2000);
     group.bench_function("ours", |bencher| bencher.iter(&mut ours));
     group.bench_function("raw", |bencher| bencher.iter(&mut raw));

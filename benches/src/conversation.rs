@@ -10,7 +10,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Throughput, measurement::WallTime};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Cores, Link, Peer, Rounds, few_sizes, link::number, sizes};
+use crate::{Cores, Link, Peer, Rounds, few_sizes, in_rounds, link::number, sizes};
 
 /// A group of criterion.
 pub type Group<'criterion> = BenchmarkGroup<'criterion, WallTime>;
@@ -56,8 +56,9 @@ pub fn ping_pong<L: Link>(group: &mut Group<'_>, id: BenchmarkId, cores: Cores, 
     let conversation =
         LazyCell::new(|| Conversation::start(cores, echo::<L>, (len, L::open(len), L::open(len))));
     let mut last = 0_u64;
-    group.bench_function(id, |bencher| {
-        bencher.iter_custom(|count| {
+    group.bench_function(
+        id,
+        in_rounds(|count| {
             conversation.round(count, |(_, there, back)| {
                 let (mut question, mut answer) = (vec![7; len], vec![0; len]);
                 for _ in 0..count {
@@ -68,8 +69,8 @@ pub fn ping_pong<L: Link>(group: &mut Group<'_>, id: BenchmarkId, cores: Cores, 
                     assert_eq!(number::read(&answer), last, "what comes back is what went there");
                 }
             })
-        });
-    });
+        }),
+    );
 }
 
 fn echo<L: Link>((rounds, links): (Rounds, Links<(usize, L, L)>)) {
@@ -84,32 +85,35 @@ fn echo<L: Link>((rounds, links): (Rounds, Links<(usize, L, L)>)) {
 }
 
 /// A message there and back, of [few sizes](few_sizes), each sent when its receiver has been asleep for a while.
+pub fn wake_and_be_woken<L: Link>(group: &mut Group<'_>) {
+    for len in fitting::<L>(few_sizes()) {
+        group.throughput(Throughput::Bytes(2 * len as u64));
+        wake_up::<L>(group, BenchmarkId::new(L::NAME, len), len);
+    }
+}
+
+/// A message of `len` bytes there and back, each sent when its receiver has been asleep for a while, by the name of `id`.
 ///
 /// A message begins with the time at which it was sent, so that the time before, in which nothing is measured, does not
 /// count.
-pub fn wake_and_be_woken<L: Link>(group: &mut Group<'_>) {
-    for len in fitting::<L>(few_sizes()) {
-        let links = || (len, L::open(len), L::open(len));
-        let conversation =
-            LazyCell::new(|| Conversation::start(Cores::Two, answer_late::<L>, links()));
-        group.throughput(Throughput::Bytes(2 * len as u64));
-        group.bench_function(BenchmarkId::new(L::NAME, len), |bencher| {
-            bencher.iter_custom(|count| {
-                let mut nanos = 0;
-                conversation.round(count, |(_, there, back)| {
-                    let mut message = vec![0; len];
-                    for _ in 0..count {
-                        think();
-                        number::write(&mut message, now());
-                        there.send(&message);
-                        back.recv(&mut message);
-                        nanos += now() - number::read(&message);
-                    }
-                });
-                Duration::from_nanos(nanos)
-            });
+pub fn wake_up<L: Link>(group: &mut Group<'_>, id: BenchmarkId, len: usize) {
+    let links = || (len, L::open(len), L::open(len));
+    let conversation = LazyCell::new(|| Conversation::start(Cores::Two, answer_late::<L>, links()));
+    let round = |count| {
+        let mut nanos = 0;
+        conversation.round(count, |(_, there, back)| {
+            let mut message = vec![0; len];
+            for _ in 0..count {
+                think();
+                number::write(&mut message, now());
+                there.send(&message);
+                back.recv(&mut message);
+                nanos += now() - number::read(&message);
+            }
         });
-    }
+        Duration::from_nanos(nanos)
+    };
+    group.bench_function(id, in_rounds(round));
 }
 
 /// Answers with a time so much before that of sending as the message took to come: what has passed since then, when the
@@ -153,11 +157,12 @@ pub fn stream<L: Link>(group: &mut Group<'_>) {
             LazyCell::new(|| Conversation::start(Cores::Two, drain::<L>, (len, L::open(len))));
         let message = vec![SENT; len];
         group.throughput(Throughput::Bytes(len as u64));
-        group.bench_function(BenchmarkId::new(L::NAME, len), |bencher| {
-            bencher.iter_custom(|count| {
+        group.bench_function(
+            BenchmarkId::new(L::NAME, len),
+            in_rounds(|count| {
                 conversation.round(count, |(_, link)| link.send_all(&message, count))
-            });
-        });
+            }),
+        );
     }
 }
 

@@ -5,6 +5,7 @@
 //! | [`run()`] | the `main` of a bench: criterion with this workspace's settings, then the ratios |
 //! | [`Ratio`] | what one figure is compared with |
 //! | [`Peer`], [`Rounds`] | a process that works in step with this one, and its side of it |
+//! | [`in_rounds`] | what criterion is given to measure by such rounds |
 //! | [`Cores`] | where the two run |
 //! | [`Crew`] | producers and consumers of one link, a process each |
 //! | [`Forker`] | a process that forks, because this one has threads |
@@ -23,6 +24,7 @@ mod conversation;
 mod cores;
 mod crew;
 mod forker;
+mod in_rounds;
 pub mod link;
 pub mod lock;
 mod memcpy;
@@ -37,10 +39,11 @@ mod sys;
 mod words;
 
 pub use crate::{
-    conversation::{Group, ping_pong, stream, there_and_back, wake_and_be_woken},
+    conversation::{Group, ping_pong, stream, there_and_back, wake_and_be_woken, wake_up},
     cores::{Cores, pin_to, unpin},
     crew::Crew,
     forker::{Forker, use_much_memory},
+    in_rounds::in_rounds,
     link::Link,
     lock::Lock,
     memcpy::memcpy,

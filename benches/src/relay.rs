@@ -13,7 +13,7 @@ use criterion::{BenchmarkId, Throughput};
 use mp_flock::{Backend, Flock, Guard, Ofd, Request};
 use mp_os::transfer::Fd;
 
-use crate::{Cores, Group, Peer, Rounds, Words, link::unique};
+use crate::{Cores, Group, Peer, Rounds, Words, in_rounds, link::unique};
 
 /// A kind of file lock that is held by the open file, so that each process can have its own.
 pub trait FileLock: Backend + 'static {
@@ -115,12 +115,14 @@ pub fn hand_over<B: FileLock>(group: &mut Group<'_>, cores: Cores) {
     };
     let both = LazyCell::new(start);
     group.throughput(Throughput::Bytes(16));
-    group.bench_function(BenchmarkId::new(B::NAME, 8), |bencher| {
-        let (peer, turns, words) = &*both;
-        bencher.iter_custom(|count| {
+    let id = BenchmarkId::new(B::NAME, 8);
+    group.bench_function(
+        id,
+        in_rounds(|count| {
+            let (peer, turns, words) = &*both;
             peer.round(count, || turns.borrow_mut().take_many(count, words.u64(0), 0))
-        });
-    });
+        }),
+    );
 }
 
 fn take_turns<B: FileLock>((rounds, (files, words)): (Rounds, Side)) {

@@ -4,7 +4,7 @@ use std::{
 };
 
 use criterion::BenchmarkId;
-use mp_benches::{Cores, Group, Python, unpin};
+use mp_benches::{Cores, Group, Python, in_rounds, unpin};
 
 /// A case of `peers/multiprocessing_cases.py`: its name and its parameters.
 #[derive(Clone, Debug)]
@@ -44,7 +44,5 @@ pub fn python(group: &mut Group<'_>, id: BenchmarkId, case: &Case) {
         let case: Vec<_> = case.0.iter().map(String::as_str).collect();
         RefCell::new(Python::start_script(script, &case))
     });
-    group.bench_function(id, |bencher| {
-        bencher.iter_custom(|count| python.borrow_mut().measure(count));
-    });
+    group.bench_function(id, in_rounds(|count| python.borrow_mut().measure(count)));
 }

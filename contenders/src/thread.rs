@@ -10,7 +10,7 @@ use std::{
 
 use criterion::{BenchmarkId, Throughput};
 use crossbeam_channel::{Receiver, Sender};
-use mp_benches::{Cores, Group, Peer, Rounds, few_sizes, link::number, sizes};
+use mp_benches::{Cores, Group, Peer, Rounds, few_sizes, in_rounds, link::number, sizes};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 /// One direction between two threads, in messages of one length.
@@ -137,9 +137,10 @@ pub fn there_and_back<C: Channel>(group: &mut Group<'_>, cores: Cores) {
             RefCell::new((there, back, Peer::start_thread(cores, echo)))
         });
         let mut last = 0_u64;
-        group.bench_function(BenchmarkId::new(C::NAME, len), |bencher| {
-            let (there, back, peer) = &mut *conversation.borrow_mut();
-            bencher.iter_custom(|count| {
+        group.bench_function(
+            BenchmarkId::new(C::NAME, len),
+            in_rounds(|count| {
+                let (there, back, peer) = &mut *conversation.borrow_mut();
                 peer.round(count, || {
                     let (mut question, mut answer) = (vec![7; len], vec![0; len]);
                     for _ in 0..count {
@@ -154,8 +155,8 @@ pub fn there_and_back<C: Channel>(group: &mut Group<'_>, cores: Cores) {
                         );
                     }
                 })
-            });
-        });
+            }),
+        );
     }
 }
 
@@ -183,12 +184,13 @@ pub fn stream<C: Channel>(group: &mut Group<'_>) {
             RefCell::new((sender, Peer::start_thread(Cores::Two, drain)))
         });
         let message = vec![SENT; len];
-        group.bench_function(BenchmarkId::new(C::NAME, len), |bencher| {
-            let (sender, peer) = &mut *conversation.borrow_mut();
-            bencher.iter_custom(|count| {
+        group.bench_function(
+            BenchmarkId::new(C::NAME, len),
+            in_rounds(|count| {
+                let (sender, peer) = &mut *conversation.borrow_mut();
                 peer.round(count, || (0..count).for_each(|_| C::send(sender, &message)))
-            });
-        });
+            }),
+        );
     }
 }
 
@@ -211,9 +213,7 @@ pub const CREWS: [(usize, usize); 4] = [(1, 1), (4, 1), (1, 4), (4, 4)];
 pub fn many(group: &mut Group<'_>) {
     for (producers, consumers) in CREWS {
         let id = BenchmarkId::new(Numbers::NAME, format!("{producers}-{consumers}"));
-        group.bench_function(id, |bencher| {
-            bencher.iter_custom(|count| crew(producers, consumers, count));
-        });
+        group.bench_function(id, in_rounds(|count| crew(producers, consumers, count)));
     }
 }
 

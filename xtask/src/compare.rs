@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     /// All sizes of messages, and longer measurements
     #[arg(long)]
     full: bool,
-    /// How often each bench is run [default: 3, with --full 5]
+    /// How often each bench is run [default: 5]
     #[arg(long)]
     rounds: Option<usize>,
     /// Write the documents from the last run, measure nothing
@@ -53,7 +53,7 @@ impl Arguments {
     }
 
     fn rounds(&self) -> usize {
-        self.rounds.unwrap_or(if self.full { 5 } else { 3 }).max(1)
+        self.rounds.unwrap_or(5).max(1)
     }
 }
 
@@ -120,7 +120,7 @@ fn measure(arguments: &Arguments, place: &Place) -> Result<(), Box<dyn Error>> {
         rounds: arguments.rounds(),
         priority: measure::may_have_priority(),
     };
-    let (start, load) = (Instant::now(), machine::load());
+    let (start, busy) = (Instant::now(), machine::busy_cores());
     let mut failures = measure::run(&place.home, &units, &method)?;
     failures.extend(missing);
     let mut machine = machine::describe();
@@ -137,7 +137,7 @@ fn measure(arguments: &Arguments, place: &Place) -> Result<(), Box<dyn Error>> {
         command: arguments.command(),
         rounds: method.rounds,
         priority: method.priority,
-        load: (load, machine::load()),
+        busy: (busy, machine::busy_cores()),
         machine,
         versions,
         failures,
@@ -188,6 +188,6 @@ mod tests {
         let arguments =
             Arguments { full: false, rounds: None, render: true, filter: String::new() };
         assert_eq!(arguments.command(), "cargo xtask compare");
-        assert_eq!(arguments.rounds(), 3);
+        assert_eq!(arguments.rounds(), 5);
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Figure {
     pub(crate) work: Work,
     /// The median of the rounds' medians, in nanoseconds.
     pub(crate) nanos: f64,
-    /// The fastest and the slowest round.
+    /// The fastest and the slowest round, of those that [count](counted).
     pub(crate) range: (f64, f64),
 }
 
@@ -89,7 +89,8 @@ impl Figures {
         }
         let figure = |(id, (work, mut nanos)): (Id, (Work, Vec<f64>))| {
             nanos.sort_by(f64::total_cmp);
-            let range = (nanos[0], nanos[nanos.len() - 1]);
+            let counted = counted(&nanos);
+            let range = (counted[0], counted[counted.len() - 1]);
             (id.clone(), Figure { id, work, nanos: median(&nanos), range })
         };
         Self(all.into_iter().map(figure).collect())
@@ -114,6 +115,12 @@ impl Figures {
         groups.dedup();
         groups
     }
+}
+
+/// Without a fifth at either end: of five rounds, one in which the machine did something else does not count.
+fn counted(sorted: &[f64]) -> &[f64] {
+    let beyond = sorted.len() / 5;
+    &sorted[beyond..sorted.len() - beyond]
 }
 
 /// The one in the middle of sorted numbers, or the mean of the two there.
@@ -156,6 +163,8 @@ pub(crate) mod tests {
         assert_eq!((pipe.nanos, pipe.range), (100.0, (90.0, 110.0)));
         assert!((pipe.spread() - 0.2).abs() < 1e-9);
         assert_eq!(pipe.throughput(), Some(8e7));
+        let figures = Figures::of([1000.0, 90.0, 100.0, 1.0, 105.0].map(round));
+        assert_eq!(figures.get("one-way", "pipe", "8").unwrap().range, (90.0, 105.0));
         let figures = Figures::of([round(130.0), round(100.0)]);
         let pipe = figures.get("one-way", "pipe", "8").unwrap();
         assert_eq!(pipe.nanos, 115.0);

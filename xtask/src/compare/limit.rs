@@ -19,8 +19,7 @@ pub(crate) struct Limit {
 const BY_GROUP: &[(&str, &[(&str, u32)])] = &[
     ("round-trip-spinning", &[("cache-line", 1), ("memcpy", 2)]),
     ("round-trip-awake", &[("cache-line", 1), ("memcpy", 2)]),
-    // A futex between two that are awake hardly ever sleeps; the one in this group does.
-    ("round-trip-asleep", &[("futex", 1), ("shm-futex", 1), ("memcpy", 2)]),
+    ("round-trip-asleep", &[("futex", 1), ("memcpy", 2)]),
     ("round-trip-same-core", &[("futex-same-core", 1), ("memcpy", 2)]),
     ("one-way", &[("memcpy", 1)]),
     ("many", &[("cache-line", 1)]),

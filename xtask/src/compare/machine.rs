@@ -1,6 +1,8 @@
 //! What the figures were measured on.
 
-use std::{collections::BTreeSet, fs, process::Command, thread};
+use std::{collections::BTreeSet, fs, process::Command, thread, time::Duration};
+
+use mp_os::{Deadline, poll};
 
 /// Name and value of all that can be found out.
 pub(crate) fn describe() -> Vec<(String, String)> {
@@ -23,9 +25,32 @@ pub(crate) fn describe() -> Vec<(String, String)> {
     rows.into_iter().map(known).collect()
 }
 
-/// Processes that wanted a core in the last minute.
-pub(crate) fn load() -> Option<f64> {
-    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
+/// How many cores others have used in a second in which this process sleeps. Unlike the load average, it does not remember what
+/// was built before. What the host of a virtual machine takes away counts as well.
+pub(crate) fn busy_cores() -> Option<f64> {
+    let read = || processor_times(&fs::read_to_string("/proc/stat").ok()?);
+    let before = read()?;
+    poll::wait_many(&[], Deadline::after(Duration::from_secs(1))).ok()?;
+    let after = read()?;
+    let cores = thread::available_parallelism().ok()?.get() as f64;
+    let (busy, idle) = (after.0 - before.0, after.1 - before.1);
+    Some((cores * busy / (busy + idle).max(1.0) * 100.0).round() / 100.0)
+}
+
+/// The time for which all cores together have been busy, and idle.
+fn processor_times(stat: &str) -> Option<(f64, f64)> {
+    let times: Vec<f64> = stat
+        .lines()
+        .next()?
+        .split_whitespace()
+        .skip(1)
+        .map_while(|time| time.parse().ok())
+        .collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal; time of guests is part of user time.
+    let [user, nice, system, idle, iowait, irq, softirq, steal, ..] = times[..] else {
+        return None;
+    };
+    Some((user + nice + system + irq + softirq + steal, idle + iowait))
 }
 
 /// What a program prints, if it is there and succeeds.
@@ -87,6 +112,9 @@ mod tests {
         assert_eq!(processor(cpu).unwrap(), "implementer 0x41, part 0xd0c");
         assert_eq!(processor(""), None);
         assert_eq!(kernel("6.18.4-generic\n").unwrap(), "Linux 6.18.4");
+        let stat = "cpu  10 20 30 400 50 6 7 8 9 1\ncpu0 1 2 3 4\n";
+        assert_eq!(processor_times(stat), Some((81.0, 450.0)));
+        assert_eq!(processor_times("cpu  10 20"), None);
         assert_eq!(memory("MemTotal:       24637812 kB\n").unwrap(), "23.5 GiB");
     }
 
@@ -96,7 +124,7 @@ mod tests {
         let value = |name| &found.iter().find(|(known, _)| known == name).unwrap().1;
         assert!(value("kernel").starts_with("Linux "));
         assert!(value("date").starts_with("20"));
-        assert!(load().unwrap() >= 0.0);
+        assert!(busy_cores().unwrap() >= 0.0);
         assert_eq!(output("false", &[]), None);
     }
 }

@@ -16,8 +16,9 @@ pub(crate) struct Run {
     pub(crate) command: String,
     pub(crate) rounds: usize,
     pub(crate) priority: bool,
-    /// Processes that wanted a core before and after.
-    pub(crate) load: (Option<f64>, Option<f64>),
+    /// How many cores others used before and after.
+    #[serde(default)]
+    pub(crate) busy: (Option<f64>, Option<f64>),
     pub(crate) machine: Vec<(String, String)>,
     pub(crate) versions: Vec<(String, String)>,
     /// What went wrong, a sentence each.
@@ -33,6 +34,9 @@ const TEMPLATE: &str = include_str!("latency.md");
 pub(crate) const CHARTS: &str = "latency";
 
 const NOTHING: &str = "–";
+
+/// So many cores are used by others on a machine that is not idle.
+const BUSY: f64 = 0.2;
 
 /// How many noisy figures a warning names. Each carries a mark where it stands.
 const WIDEST: usize = 10;
@@ -90,11 +94,9 @@ impl Report<'_> {
                 widest.join(", ")
             ));
         }
-        let busy = |load: &f64| *load > 0.5;
-        if let Some(load) = self.run.load.0.filter(busy) {
-            warnings.push(format!(
-                "the machine was busy: {load} processes wanted a core before the run began"
-            ));
+        let busy = self.run.busy.0.into_iter().chain(self.run.busy.1).fold(0.0, f64::max);
+        if busy > BUSY {
+            warnings.push(format!("the machine was busy: others used {busy} cores meanwhile"));
         }
         if self.run.rounds < 3 {
             warnings.push(format!("{} rounds are too few to know the spread", self.run.rounds));
@@ -104,7 +106,7 @@ impl Report<'_> {
     }
 
     fn machine(&self) -> String {
-        let Run { command, rounds, priority, load, machine, versions, .. } = self.run;
+        let Run { command, rounds, priority, busy, machine, versions, .. } = self.run;
         let cell = |text: &str| text.to_owned();
         let mut rows: Vec<_> =
             machine.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect();
@@ -113,8 +115,9 @@ impl Report<'_> {
         let priority =
             if *priority { "`chrt -r 1`: before all ordinary processes" } else { "ordinary" };
         rows.push(vec![cell("priority"), cell(priority)]);
-        let load = [load.0, load.1].map(|load| load.map_or(cell(NOTHING), |load| load.to_string()));
-        rows.push(vec![cell("load before and after"), load.join(", ")]);
+        let busy =
+            [busy.0, busy.1].map(|cores| cores.map_or(cell(NOTHING), |cores| cores.to_string()));
+        rows.push(vec![cell("cores that others used before and after"), busy.join(", ")]);
         let versions: Vec<_> =
             versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         if !versions.is_empty() {
