@@ -174,8 +174,8 @@ impl<R> Task<R> {
 impl<R: Send + 'static> Task<R> {
     /// Calls `callback` with the outcome when the task ends, or at once where it has.
     ///
-    /// It is called by whichever thread learns of the end, so it should be short. A panic in it is reported by the panic
-    /// hook and goes no further.
+    /// It is called by whichever thread learns of the end, so it should be short. It may use the pool, wait for other tasks, and
+    /// drop the pool, which then ends behind it. A panic in it is reported by the panic hook and goes no further.
     ///
     /// # Examples
     ///

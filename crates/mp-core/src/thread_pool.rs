@@ -229,6 +229,11 @@ impl ThreadPool {
     fn end(&mut self) {
         // The threads end with the last task.
         self.rayon = None;
+        let this = thread::current().id();
+        if self.threads.iter().any(|thread| thread.thread().id() == this) {
+            // A task that ends its own pool: they wait for it, and end behind it.
+            self.threads.clear();
+        }
         for thread in self.threads.drain(..) {
             // No thread panics: tasks are caught.
             drop(thread.join());

@@ -29,7 +29,7 @@ use crate::{Error, Result, Task, TaskError};
 ///
 /// let pool = Pool::new(2)?;
 /// let spin = |stuck: bool| while stuck { std::hint::spin_loop() };
-/// let job = pool.job().timeout(Duration::from_millis(50));
+/// let job = pool.job().timeout(Duration::from_millis(500));
 /// let outcomes: Vec<_> = job.imap(spin, [false, true, false])?.collect();
 /// assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
 /// assert!(matches!(outcomes[1], Err(TaskError::TimedOut(_))));

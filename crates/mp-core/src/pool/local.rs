@@ -166,6 +166,14 @@ impl Local {
         if done() {
             return Ok(true);
         }
+        match supervisor::supervised(self) {
+            Some(own) => supervisor::wait_for(&own, deadline, &mut done),
+            None => self.drive(deadline, done),
+        }
+    }
+
+    /// Keeps the pool going until `done`, or until `deadline`.
+    pub(super) fn drive(&self, deadline: Deadline, mut done: impl FnMut() -> bool) -> Result<bool> {
         let _waiting = Waiting::enter(self);
         self.bell.wait_for(deadline, || {
             while self.advance() {
@@ -226,6 +234,11 @@ impl Local {
     fn alert(&self) {
         self.wanted.notify_one();
         self.bell.ring_all();
+    }
+
+    /// A worker that is known to be dead and not buried yet.
+    pub(super) fn next_dead(&self) -> Option<u64> {
+        self.state.lock().dead.pop()
     }
 
     pub(super) fn pids(&self) -> Vec<u32> {

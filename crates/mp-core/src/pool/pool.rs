@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    fmt, io,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -9,7 +9,8 @@ use mp_os::Deadline;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    builder::PoolBuilder, job::JobBuilder, local::Local, serial, stats::PoolStats, stream::Outcomes,
+    builder::PoolBuilder, job::JobBuilder, local::Local, serial, stats::PoolStats,
+    stream::Outcomes, supervisor,
 };
 use crate::{PoolStopped, Result, Task};
 
@@ -243,11 +244,13 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`](crate::Error::Stopped) where the pool broke down before that.
-    pub fn join(mut self) -> Result<()> {
-        self.local.close();
-        self.end(Deadline::never());
-        self.local.outcome()
+    /// [`Error::Stopped`](crate::Error::Stopped) where the pool broke down before that;
+    /// [`Deadlock`](io::ErrorKind::Deadlock) in a [callback](Task::on_done) that the pool waits for.
+    pub fn join(self) -> Result<()> {
+        match self.join_until(Deadline::never()) {
+            Ok(outcome) => outcome,
+            Err(pool) => pool.local.outcome(),
+        }
     }
 
     /// [`join`](Self::join) for at most `timeout`.
@@ -270,6 +273,10 @@ impl Pool {
 
     fn join_until(mut self, deadline: Deadline) -> Result<Result<()>, Self> {
         self.local.close();
+        if supervisor::supervised(&self.local).is_some() {
+            let error = mp_os::Error::new("join", "pool", io::ErrorKind::Deadlock.into());
+            return Ok(Err(error.with_hint("it waits for this callback").into()));
+        }
         if self.end(deadline) { Ok(self.local.outcome()) } else { Err(self) }
     }
 
@@ -305,13 +312,28 @@ impl Pool {
     /// Kills the workers and waits for their ends.
     fn stop(&mut self) -> Result<()> {
         let stopped = self.local.stop(PoolStopped::Terminated);
-        if stopped.is_ok() {
+        if stopped.is_ok() && supervisor::supervised(&self.local).is_none() {
             self.end(Deadline::never());
         } else {
-            // It would be waited for in vain.
+            // It would be waited for in vain, by itself or because of a worker that cannot be killed.
             self.supervisor = None;
         }
         stopped
+    }
+
+    /// Ends the pool as its drop does, in a thread of its own: for the supervisor, which cannot wait for itself.
+    fn end_elsewhere(&mut self) {
+        self.supervisor = None;
+        let local = Arc::clone(&self.local);
+        let end = move || {
+            if !local.wait_over(Deadline::after(local.settings.drop_grace)) {
+                drop(local.stop(PoolStopped::Terminated));
+            }
+        };
+        if thread::Builder::new().name("mp-pool-end".into()).spawn(end).is_err() {
+            // Without a thread there is no grace.
+            drop(self.local.stop(PoolStopped::Terminated));
+        }
     }
 
     /// Waits for the end of the supervisor, which comes after that of the workers.
@@ -336,6 +358,9 @@ impl Drop for Pool {
         }
         self.local.close();
         self.local.cancel_queued();
+        if supervisor::supervised(&self.local).is_some() {
+            return self.end_elsewhere();
+        }
         if !self.end(Deadline::after(self.local.settings.drop_grace)) {
             // A worker that cannot be killed is no reason to wait, and there is nobody to tell.
             drop(self.stop());

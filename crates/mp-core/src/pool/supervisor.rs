@@ -1,8 +1,9 @@
 //! The one thread of a pool: replaces workers, and keeps the pool going while no other thread waits for it.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
-    mem,
+    ptr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ use super::{
     slot::Slot,
     state::{Intake, Phase, State},
 };
-use crate::PoolStopped;
+use crate::{Error, PoolStopped, Result};
 
 /// How long to wait before a worker is started again after the system refused to.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
@@ -27,14 +28,28 @@ const REFUSALS_MAX: u32 = 20;
 /// worker with much to send stands still until it is taken in.
 const NAP: Duration = Duration::from_millis(50);
 
+thread_local! {
+    /// The pool whose supervisor this thread is.
+    static SUPERVISED: RefCell<Option<Arc<Local>>> = const { RefCell::new(None) };
+}
+
+/// The pool, where this thread is its supervisor, and so in a callback.
+pub(super) fn supervised(local: &Local) -> Option<Arc<Local>> {
+    SUPERVISED
+        .with_borrow(|own| own.as_ref().filter(|own| ptr::eq(Arc::as_ptr(own), local)).cloned())
+}
+
 /// Returns when the pool has stopped and its last worker is buried.
 pub(super) fn run(local: &Arc<Local>) {
+    SUPERVISED.set(Some(Arc::clone(local)));
+    supervise(local);
+    SUPERVISED.set(None);
+}
+
+fn supervise(local: &Arc<Local>) {
     let mut refusals = Refusals::default();
     loop {
-        let dead = mem::take(&mut local.state.lock().dead);
-        dead.into_iter().for_each(|id| local.bury(id));
-        refusals.start_workers(local);
-        let alarm = earlier(refusals.deadline(), local.keep_limits());
+        let alarm = attend(local, &mut refusals);
         let mut state = local.state.lock();
         if let Some(reason) = state.unkillable.take() {
             drop(state);
@@ -43,14 +58,46 @@ pub(super) fn run(local: &Arc<Local>) {
         if is_over(&state) {
             return end(local, state);
         }
-        let vacant = state.has_vacancy && refusals.until.is_none();
-        if !state.dead.is_empty() || vacant {
+        if state.wants_attention(&refusals) {
             // Somebody died, or retired, while the lock was free.
         } else if !local.is_waited_for() && state.needs_tending() {
             drop(state);
             tend(local, alarm);
         } else {
             sleep(local, state, alarm);
+        }
+    }
+}
+
+/// Buries the dead, starts workers and keeps limits: when to do it again.
+fn attend(local: &Arc<Local>, refusals: &mut Refusals) -> Deadline {
+    // One by one: a callback may wait for what comes of another.
+    while let Some(id) = local.next_dead() {
+        local.bury(id);
+    }
+    refusals.start_workers(local);
+    earlier(refusals.deadline(), local.keep_limits())
+}
+
+/// [`Local::wait_for`] in a callback of the supervisor: meanwhile nobody else does what it does.
+pub(super) fn wait_for(
+    local: &Arc<Local>,
+    deadline: Deadline,
+    done: &mut dyn FnMut() -> bool,
+) -> Result<bool> {
+    let mut refusals = Refusals::default();
+    loop {
+        let alarm = earlier(deadline, attend(local, &mut refusals));
+        let mut is_done = false;
+        local.drive(alarm, || {
+            is_done = done();
+            is_done || local.state.lock().wants_attention(&refusals)
+        })?;
+        if is_done || deadline.is_past() {
+            return Ok(is_done);
+        }
+        if let Some(reason) = &local.state.lock().unkillable {
+            return Err(Error::Stopped(PoolStopped::Broken(reason.as_str().into())));
         }
     }
 }
@@ -105,6 +152,12 @@ fn give_up(local: &Local, reason: String) {
 }
 
 impl State {
+    /// Whether there is something for the supervisor to do at once.
+    fn wants_attention(&self, refusals: &Refusals) -> bool {
+        let is_vacant = self.has_vacancy && refusals.until.is_none();
+        !self.dead.is_empty() || is_vacant || self.unkillable.is_some()
+    }
+
     /// Lets all workers end when the pool has had nothing to do for `idle`: when that will be.
     fn rest(&mut self, idle: Duration) -> Deadline {
         let is_idle = matches!(self.phase, Phase::Open) && !self.has_backlog() && !self.is_dormant;

@@ -1,6 +1,7 @@
 //! Many tasks at once, callbacks, and threads in place of processes.
 
 use std::{
+    io::ErrorKind,
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -11,7 +12,7 @@ use std::{
 };
 
 use mp_core::{
-    Error, Pool, PoolStopped, Queue, Result, Task, TaskError, ThreadPool,
+    Error, GetTimeoutError, Pool, PoolStopped, Queue, Result, Task, TaskError, ThreadPool,
     executor::{self, Executor, WaitFor},
     worker,
 };
@@ -25,6 +26,8 @@ crate::methods::for_each_method! {
     a_wait_ends_when_the_workers_die,
     a_map_in_the_background_has_one_result,
     callbacks_hear_of_a_terminated_pool,
+    a_callback_may_own_the_pool,
+    a_callback_may_wait_for_a_task_whose_worker_dies,
 }
 
 /// All executors, by one line each.
@@ -265,6 +268,69 @@ fn callbacks_hear_of_a_terminated_pool() {
     assert!(failed.len() == 300 && failed.into_iter().all(|failed| failed));
 }
 
+/// How many threads this process has.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// It is called by the thread that the end of the pool waits for.
+fn a_callback_may_own_the_pool() {
+    let before = threads();
+    let ends: [fn(Pool) -> Result<()>; 4] = [
+        |pool| {
+            drop(pool);
+            Ok(())
+        },
+        Pool::terminate,
+        |pool| pool.shutdown(false, true),
+        // What it waits for is itself.
+        |pool| match pool.join() {
+            Err(Error::Os(error)) if error.kind() == ErrorKind::Deadlock => Ok(()),
+            other => panic!("{other:?}"),
+        },
+    ];
+    for end in ends {
+        let pool =
+            Pool::builder().workers(2).drop_grace(Duration::from_millis(20)).build().unwrap();
+        let gate = Queue::<u32>::bounded(1).unwrap();
+        let never = Queue::bounded(1).unwrap();
+        let stuck = pool.submit(pass, (never.clone(), 0)).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let task = pool.submit(pass, (gate.clone(), 0)).unwrap();
+        task.on_done(move |_| sender.send(end(pool)).unwrap());
+        gate.put(0).unwrap();
+        receiver.recv_timeout(LONG).unwrap().unwrap();
+        // It is killed, unless the pool is to finish it.
+        never.put(0).unwrap();
+        assert!(!matches!(stuck.get_timeout(LONG), Err(GetTimeoutError::TimedOut(_))));
+        let start = Instant::now();
+        while threads() > before {
+            assert!(start.elapsed() < LONG, "the pool does not end");
+            thread::yield_now();
+        }
+    }
+}
+
+fn a_callback_may_wait_for_a_task_whose_worker_dies() {
+    let pool = Arc::new(Pool::new(1).unwrap());
+    let gate = Queue::<u32>::bounded(1).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let theirs = Arc::clone(&pool);
+    pool.submit(pass, (gate.clone(), 0)).unwrap().on_done(move |_| {
+        let died = theirs.apply(|()| -> () { std::process::abort() }, ()).is_err();
+        let stuck = theirs
+            .job()
+            .timeout(Duration::from_millis(20))
+            .apply(pass, (Queue::bounded(1).unwrap(), 0));
+        let is_late = matches!(stuck, Err(Error::Task(TaskError::TimedOut(_))));
+        let next = theirs.map(square, 0..3).unwrap();
+        drop(theirs);
+        sender.send((died, is_late, next)).unwrap();
+    });
+    gate.put(0).unwrap();
+    assert_eq!(receiver.recv_timeout(LONG).unwrap(), (true, true, vec![0, 1, 4]));
+}
+
 /// A gate for threads.
 #[derive(Default)]
 struct Gate(Mutex<u32>, Condvar);
@@ -304,6 +370,34 @@ fn threads_cancel_what_has_not_begun() {
         let outcomes: Vec<_> = tasks.into_iter().map(Task::get).collect();
         assert_eq!(*outcomes[0].as_ref().unwrap(), 0);
         assert!(outcomes[1..].iter().all(|end| matches!(end, Err(TaskError::Cancelled))));
+    });
+}
+
+#[test]
+fn a_task_of_a_thread_pool_may_own_it() {
+    isolated(|| {
+        let (sender, receiver) = mpsc::channel();
+        let pool = Arc::new(ThreadPool::new(2).unwrap());
+        let theirs = Arc::clone(&pool);
+        let gate = Arc::new(Gate::default());
+        let passed = Arc::clone(&gate);
+        let task = pool.submit(
+            move |()| {
+                passed.pass();
+                drop(theirs);
+                sender.send(()).unwrap();
+            },
+            (),
+        );
+        drop(pool);
+        gate.open(1);
+        receiver.recv_timeout(LONG).unwrap();
+        task.unwrap().get().unwrap();
+        let start = Instant::now();
+        while threads() > 2 {
+            assert!(start.elapsed() < LONG, "the pool does not end");
+            thread::yield_now();
+        }
     });
 }
 

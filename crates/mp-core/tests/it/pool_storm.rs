@@ -20,6 +20,10 @@ use crate::{
     warm_up,
 };
 
+crate::methods::for_each_method! {
+    two_thousand_tasks_in_a_storm,
+}
+
 /// What a task does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Deed {
@@ -177,9 +181,8 @@ fn storm(tasks: u32, chunk_size: u32) {
     pool.join().unwrap();
 }
 
-#[test]
 fn two_thousand_tasks_in_a_storm() {
-    isolated(|| storm_without_backtraces(2_000));
+    storm_without_backtraces(2_000);
 }
 
 #[test]
