@@ -29,6 +29,16 @@ impl Words {
         self.0.mapping().atomic_u32(line * Self::LINE).expect("there are 32 lines")
     }
 
+    /// The first two 32 bits of a line.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such line.
+    pub fn pair(&self, line: usize) -> &[AtomicU32; 2] {
+        let words = self.0.mapping().atomics(line * Self::LINE, 2).expect("there are 32 lines");
+        words.try_into().expect("two")
+    }
+
     /// The second 64 bits of a line.
     ///
     /// # Panics

@@ -13,7 +13,7 @@ use mp_sync::LeafLock;
 /// Two accounts, of which the sum must not change, and the lock before them.
 fn parts(segment: &Segment) -> Option<(&LeafLock, [&AtomicU64; 2])> {
     let memory = segment.mapping();
-    let lock = LeafLock::from_atomic(memory.atomic_u32(0)?);
+    let lock = LeafLock::from_atomics(memory.atomics(0, 2)?.try_into().ok()?);
     Some((lock, [memory.atomic_u64(64)?, memory.atomic_u64(72)?]))
 }
 

@@ -18,7 +18,8 @@ impl Lock for Leaf {
 
     #[inline]
     fn with<R>(&self, section: impl FnOnce() -> R) -> R {
-        let _guard = LeafLock::from_atomic(self.0.u32(0)).lock().expect("a lock that is not held");
+        let lock = LeafLock::from_atomics(self.0.pair(0));
+        let _guard = lock.lock().expect("a lock that is not held");
         section()
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     sys::{futex_wait, futex_wake, thread_number},
 };
 
-/// What [`mp_sync::LeafLock`] would be if it did not care about deaths: the same word and the same steps, but the kernel is
-/// told nothing.
+/// What everybody writes who does not care about deaths: a futex word with the holder's number, taken by a compare-and-exchange
+/// and given back by an exchange that says whether somebody sleeps. The kernel is told nothing.
 #[derive(Debug)]
 pub struct Plain(Words);
 

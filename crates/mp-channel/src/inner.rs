@@ -4,7 +4,7 @@
 //! consumer loads that position with `Acquire` before it copies the record out. The consumer's `Release` store of the
 //! head's position, in turn, comes after its copies, and a producer loads it with `Acquire` before it writes over what was
 //! there. Everything else on a side is used under that side's leaf lock. A side that has committed looks whether somebody
-//! sleeps, a sleeper looks whether something was committed: the full barriers of that are the doorbell's.
+//! sleeps, a sleeper looks whether something was committed: the barriers of that are the doorbell's.
 //!
 //! **Killed** before the commit: nothing happened, and the next holder of the lock writes over it. After: it has happened,
 //! and who sleeps is woken by the next holder of the lock or wakes by itself within 25 ms. There is nothing to repair.
@@ -54,8 +54,8 @@ impl Inner {
             shape,
             outside,
             parts,
-            pace: Pace::new(),
-            room_pace: Pace::new(),
+            pace: Pace::of_records(),
+            room_pace: Pace::of_room(),
         })
     }
 
@@ -70,27 +70,16 @@ impl Inner {
     }
 
     /// Takes the lock of `side`; `None` where `deadline` (of a `try_` operation: a moment) has passed.
-    #[inline]
+    ///
+    /// Always inlined: a guard that is returned goes through memory, and is read before its parts have been written.
+    #[inline(always)]
     pub(crate) fn lock<'a>(
         &self,
         side: &'a Side,
         deadline: Option<Deadline>,
     ) -> Result<Option<LeafGuard<'a>>> {
-        match side.lock().try_lock() {
-            Ok(guard) if !guard.owner_died() => Ok(Some(guard)),
-            other => self.lock_slowly(side, deadline, other.ok()),
-        }
-    }
-
-    #[cold]
-    fn lock_slowly<'a>(
-        &self,
-        side: &'a Side,
-        deadline: Option<Deadline>,
-        guard: Option<LeafGuard<'a>>,
-    ) -> Result<Option<LeafGuard<'a>>> {
-        let deadline = deadline.unwrap_or_else(|| Deadline::after(TRY_LOCK));
-        let guard = match guard.map_or_else(|| side.lock().lock_until(deadline), Ok) {
+        let moment = || deadline.unwrap_or_else(|| Deadline::after(TRY_LOCK));
+        let guard = match side.lock().lock_until_with(moment) {
             Ok(guard) => guard,
             Err(TimeoutError::Os(error)) => return Err(error),
             Err(_) => return Ok(None),

@@ -30,7 +30,7 @@ use crate::position::Position;
 pub(crate) const BYTES: usize = 4096;
 
 /// "mpring" and the version of this layout.
-const MAGIC: u64 = u64::from_ne_bytes(*b"mpring\0\x02");
+const MAGIC: u64 = u64::from_ne_bytes(*b"mpring\0\x03");
 
 /// The beginning of a ring's segment.
 ///
@@ -63,7 +63,7 @@ struct Identity {
 /// One end of the ring. What the other side never looks at, and all but `lock` is used under it only.
 #[repr(C, align(128))]
 pub(crate) struct Side {
-    lock: AtomicU32,
+    lock: LeafLock,
     /// Tail only: a poller wants to be told of the next record.
     armed: AtomicU32,
     /// Where the other side was when this one looked last, which saves looking.
@@ -164,7 +164,7 @@ impl Header {
 impl Side {
     #[inline]
     pub(crate) fn lock(&self) -> &LeafLock {
-        LeafLock::from_atomic(&self.lock)
+        &self.lock
     }
 
     #[inline]

@@ -18,21 +18,35 @@ use crate::{layout::Shape, position::Position};
 pub(crate) struct Pace {
     /// Pauses before a look.
     lag: AtomicU32,
+    lag_max: u32,
     /// Looks that found one record, since the last trial of a longer lag.
     looks: AtomicU32,
     pub(crate) patience: Patience,
 }
 
-/// The most pauses before a look: about a microsecond.
+/// The most pauses before a look of a consumer: some microseconds, which a record then comes late.
 const LAG_MAX: u32 = 64;
+/// The most pauses before a look of a producer, whom nobody waits for while the ring is full.
+const ROOM_LAG_MAX: u32 = 256;
 /// The lag that is tried now and then.
 const LAG_TRIAL: u32 = 16;
 /// How many looks in a conversation there are for a trial, so many that what it delays does not count.
 const LOOKS: u32 = 512;
 
 impl Pace {
-    pub(crate) const fn new() -> Self {
-        Self { lag: AtomicU32::new(0), looks: AtomicU32::new(0), patience: Patience::new() }
+    /// For consumers, who look for records.
+    pub(crate) const fn of_records() -> Self {
+        Self::new(LAG_MAX)
+    }
+
+    /// For producers, who look for room.
+    pub(crate) const fn of_room() -> Self {
+        Self::new(ROOM_LAG_MAX)
+    }
+
+    const fn new(lag_max: u32) -> Self {
+        let (lag, looks) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self { lag, lag_max, looks, patience: Patience::new() }
     }
 
     /// Pauses before a look.
@@ -47,7 +61,7 @@ impl Pace {
         let lag = self.lag.load(Relaxed);
         let is_half = found.items > shape.items / 2 || found.units > shape.units() / 2;
         if found.items > 1 && !is_half {
-            self.lag.store((lag * 2).clamp(LAG_TRIAL, LAG_MAX), Relaxed);
+            self.lag.store((lag * 2).clamp(LAG_TRIAL, self.lag_max), Relaxed);
         } else if lag > 0 {
             self.lag.store(lag / 2, Relaxed);
         } else if found.items == 1 {
@@ -91,7 +105,7 @@ mod tests {
 
     #[test]
     fn streams_are_looked_at_late_and_conversations_at_once() {
-        let pace = Pace::new();
+        let pace = Pace::of_records();
         (0..5).for_each(|_| pace.found(found(2, 4), SHAPE));
         assert_eq!(lag(&pace), LAG_MAX);
         (0..8).for_each(|_| pace.found(found(1, 2), SHAPE));
@@ -106,9 +120,9 @@ mod tests {
     #[test]
     fn a_look_that_finds_half_a_ring_was_too_late() {
         for half in [found(51, 102), found(2, 300)] {
-            let pace = Pace::new();
+            let pace = Pace::of_room();
             (0..5).for_each(|_| pace.found(found(2, 4), SHAPE));
-            (0..8).for_each(|_| pace.found(half, SHAPE));
+            (0..16).for_each(|_| pace.found(half, SHAPE));
             assert_eq!(lag(&pace), 0);
         }
     }

@@ -195,11 +195,12 @@ impl Inner {
                 // Memory that is not given back now is when the slot comes round again, or with the ring.
                 let _ = self.outside.free(place, head.units);
             }
-            let released = guard.release().ring(not_full.bell());
+            drop(guard);
+            not_full.bell().ring();
             let count = next.since(head).items;
             if count < used.items {
                 // Whoever was woken for what is left may have been killed, or is busy.
-                released.ring(not_empty.bell());
+                not_empty.bell().ring();
             }
             return Ok(Some(count));
         }

@@ -51,40 +51,49 @@ impl Inner {
         })
     }
 
-    /// Appends the records of `batch`; the number that went in before the error, or before the time ran out.
-    pub(crate) fn push_many(
+    /// Appends `records`; the number that went in before the error, or before the time ran out.
+    #[inline]
+    pub(crate) fn push_many<'a>(
         &self,
-        records: &mut dyn Iterator<Item = &[u8]>,
+        mut records: impl Iterator<Item = &'a [u8]>,
         deadline: Option<Deadline>,
     ) -> Result<usize, (usize, Option<PushError>)> {
         let mut pushed = 0;
         let mut chunk = [&[][..]; CHUNK];
         loop {
             let mut taken = 0;
-            for (slot, record) in chunk.iter_mut().zip(&mut *records) {
+            for (slot, record) in chunk.iter_mut().zip(&mut records) {
                 *slot = record;
                 taken += 1;
             }
-            let mut rest = &chunk[..taken];
-            while let [first, ..] = rest {
-                let count = if first.len() > self.max_inside() {
-                    self.push(&[first], deadline).map(usize::from)
-                } else {
-                    self.push_chunk(rest, deadline)
-                };
-                match count {
-                    Ok(0) => return Err((pushed, None)),
-                    Ok(count) => {
-                        pushed += count;
-                        rest = &rest[count..];
-                    }
-                    Err(error) => return Err((pushed, Some(error))),
-                }
-            }
+            self.push_all(&chunk[..taken], deadline, &mut pushed)
+                .map_err(|error| (pushed, error))?;
             if taken < CHUNK {
                 return Ok(pushed);
             }
         }
+    }
+
+    /// Appends `records` and counts them; without an error in `Err` where the time ran out.
+    fn push_all(
+        &self,
+        mut records: &[&[u8]],
+        deadline: Option<Deadline>,
+        pushed: &mut usize,
+    ) -> Result<(), Option<PushError>> {
+        while let [first, ..] = records {
+            let count = if first.len() > self.max_inside() {
+                self.push(&[first], deadline).map(usize::from)?
+            } else {
+                self.push_chunk(records, deadline)?
+            };
+            if count == 0 {
+                return Err(None);
+            }
+            *pushed += count;
+            records = &records[count..];
+        }
+        Ok(())
     }
 
     /// Appends as many of `records` as there is room for, at least one unless the time runs out, none that is too long.
@@ -170,10 +179,11 @@ impl Inner {
         }
         side.note_cpu(tail);
         side.commit(next);
-        let released = guard.release().ring(not_empty.bell());
+        drop(guard);
+        not_empty.bell().ring();
         if self.is_roomy(next.since(seen)) {
             // A pop of many has woken one producer only.
-            released.ring(not_full.bell());
+            not_full.bell().ring();
         }
         Ok(Some(next.since(tail).items))
     }

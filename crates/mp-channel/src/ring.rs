@@ -150,8 +150,8 @@ impl Ring {
         &self,
         records: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<usize, PushManyError<PushError>> {
-        let mut records = records.into_iter();
-        self.0.push_many(&mut records, Some(Deadline::never())).map_err(|(pushed, error)| {
+        let deadline = Some(Deadline::never());
+        self.0.push_many(records.into_iter(), deadline).map_err(|(pushed, error)| {
             let late = || PushError::Os(TimeoutError::TimedOut.into());
             PushManyError { pushed, error: error.unwrap_or_else(late) }
         })
@@ -166,7 +166,7 @@ impl Ring {
         &self,
         records: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<usize, PushManyError<TryPushError>> {
-        self.0.push_many(&mut records.into_iter(), None).map_err(|(pushed, error)| PushManyError {
+        self.0.push_many(records.into_iter(), None).map_err(|(pushed, error)| PushManyError {
             pushed,
             error: error.map_or(TryPushError::Full, TryPushError::from),
         })
@@ -208,7 +208,7 @@ impl Ring {
         records: impl IntoIterator<Item = &'a [u8]>,
         deadline: Deadline,
     ) -> Result<usize, PushManyError<PushTimeoutError>> {
-        self.0.push_many(&mut records.into_iter(), Some(deadline)).map_err(|(pushed, error)| {
+        self.0.push_many(records.into_iter(), Some(deadline)).map_err(|(pushed, error)| {
             PushManyError {
                 pushed,
                 error: error.map_or(PushTimeoutError::TimedOut, PushTimeoutError::from),

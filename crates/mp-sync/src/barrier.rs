@@ -1,7 +1,7 @@
 use std::{
     error, fmt,
     sync::atomic::{
-        AtomicU32, AtomicU64,
+        AtomicU64,
         Ordering::{Acquire, Relaxed, Release},
     },
     time::{Duration, Instant},
@@ -18,8 +18,8 @@ use crate::{Doorbell, LeafGuard, LeafLock, place, process::ProcessId, raw::SLICE
 #[repr(C)]
 pub(crate) struct Head {
     /// A leaf lock for all that follows.
-    lock: AtomicU32,
-    bell: AtomicU32,
+    lock: LeafLock,
+    bell: Doorbell,
     parties: AtomicU64,
     round: AtomicU64,
     /// A bit for each of the last 64 rounds.
@@ -180,7 +180,7 @@ impl<'m> Barrier<'m> {
         let (round, index) = self.arrive(deadline)?;
         let mut action = Some(action);
         loop {
-            let listener = self.bell().listen();
+            let listener = self.head.bell.listen();
             match self.look(round)? {
                 Seen::Over => return Ok(index),
                 Seen::Full => {
@@ -209,7 +209,7 @@ impl<'m> Barrier<'m> {
         let guard = self.lock()?;
         self.break_round(self.head.round.load(Relaxed));
         drop(guard);
-        self.bell().ring_all();
+        self.head.bell.ring_all();
         Ok(())
     }
 
@@ -226,17 +226,13 @@ impl<'m> Barrier<'m> {
             self.begin(round.wrapping_add(1));
         }
         drop(guard);
-        self.bell().ring_all();
+        self.head.bell.ring_all();
         Ok(())
-    }
-
-    fn bell(&self) -> &'m Doorbell {
-        Doorbell::from_atomic(&self.head.bell)
     }
 
     fn lock(&self) -> Result<LeafGuard<'m>> {
         // Each change is one store, so there is nothing to repair after a death.
-        LeafLock::from_atomic(&self.head.lock).lock()
+        self.head.lock.lock()
     }
 
     fn is_broken_in(&self, round: u64) -> bool {
@@ -264,7 +260,7 @@ impl<'m> Barrier<'m> {
     /// Takes a place: the round, and which place.
     fn arrive(&self, deadline: Deadline) -> Result<(u64, usize), BarrierError> {
         let attempt = || {
-            let _guard = wait::enter(LeafLock::from_atomic(&self.head.lock), deadline)?;
+            let _guard = wait::enter(&self.head.lock, deadline)?;
             let round = self.head.round.load(Relaxed);
             if self.is_broken_in(round) {
                 return Ok(Some(Err(BarrierError::Broken)));
@@ -281,7 +277,7 @@ impl<'m> Barrier<'m> {
         };
         // All places are taken while the action runs, or where more come than there are parties.
         let reap = || Ok(self.strike(self.head.round.load(Acquire))?);
-        wait::wait_for(self.bell(), deadline, attempt, reap)?
+        wait::wait_for(&self.head.bell, deadline, attempt, reap)?
     }
 
     fn look(&self, round: u64) -> Result<Seen, BarrierError> {
@@ -317,7 +313,7 @@ impl<'m> Barrier<'m> {
         self.look(round)?;
         self.begin(round.wrapping_add(1));
         drop(guard);
-        self.bell().ring_all();
+        self.head.bell.ring_all();
         Ok(true)
     }
 
@@ -328,7 +324,7 @@ impl<'m> Barrier<'m> {
         }
         self.break_round(round);
         drop(guard);
-        self.bell().ring_all();
+        self.head.bell.ring_all();
         Err(BarrierError::TimedOut)
     }
 
@@ -350,7 +346,7 @@ impl<'m> Barrier<'m> {
         let was_dead = |place: &&Place| owner(place).is_some_and(|owner| dead.contains(&owner));
         self.here(round).filter(was_dead).for_each(|place| place.arrived.store(0, Release));
         drop(guard);
-        self.bell().ring_all();
+        self.head.bell.ring_all();
         Ok(true)
     }
 }
@@ -365,7 +361,7 @@ impl Drop for Unwinding<'_, '_> {
     fn drop(&mut self) {
         let Ok(_guard) = self.barrier.lock() else { return };
         self.barrier.break_round(self.round);
-        self.barrier.bell().ring_all();
+        self.barrier.head.bell.ring_all();
     }
 }
 

@@ -22,7 +22,7 @@ const NOTIFIED: u32 = 2;
 #[repr(C)]
 pub(crate) struct Head {
     /// A leaf lock for all that follows.
-    lock: AtomicU32,
+    lock: LeafLock,
     /// The ticket of the next who waits.
     ticket: AtomicU32,
 }
@@ -242,7 +242,7 @@ impl<'m> Condvar<'m> {
 
     fn lock(&self) -> Result<LeafGuard<'m>> {
         // Each change is one store, so there is nothing to repair after a death.
-        LeafLock::from_atomic(&self.head.lock).lock()
+        self.head.lock.lock()
     }
 
     /// Under the lock: notifies the first `count` of those who wait and are `meant`.

@@ -1,10 +1,8 @@
 //! The doorbell: sleep until somebody has changed something.
 //!
 //! **Memory order.** A sleeper announces itself, looks at the condition again, and sleeps; a ringer changes the condition
-//! and looks for an announcement. One of the two must see the other (Dekker), which takes a full barrier between the store
-//! and the load on both sides: `SeqCst` fences. The condition itself needs no order beyond its own `Release`/`Acquire`. On
-//! x86-64 a locked instruction *is* that barrier, so a ringer that has just released a lock saves the fence
-//! ([`full_barrier_after_exchange`]).
+//! and looks for an announcement. One of the two must see the other: the barrier between the two steps is the sleeper's to
+//! pay for ([`membarrier`]). The condition itself needs no order beyond its own `Release`/`Acquire`.
 //!
 //! The kernel owes nobody a wake-up on account of a dead ringer, as it does for a lock: so sleeps end after [`SLICE`].
 
@@ -16,9 +14,8 @@ use crate::{
     atomic::{
         AtomicU32,
         Ordering::{Acquire, Relaxed, SeqCst},
-        fence,
     },
-    sys,
+    membarrier, sys,
 };
 
 /// Somebody sleeps, or may sleep: a ring must go through the kernel.
@@ -73,21 +70,14 @@ impl Doorbell {
     /// A sleeper that finds more than it takes should ring for the next one.
     #[inline]
     pub fn ring(&self) {
-        fence(SeqCst);
+        membarrier::light();
         self.ring_if_asleep(1);
     }
 
     /// Wakes every sleeper after a change that concerns all of them.
     pub fn ring_all(&self) {
-        fence(SeqCst);
+        membarrier::light();
         self.ring_if_asleep(i32::MAX);
-    }
-
-    /// [`ring`](Self::ring) right after an atomic exchange of the same thread.
-    #[inline]
-    pub(crate) fn ring_after_exchange(&self) {
-        full_barrier_after_exchange();
-        self.ring_if_asleep(1);
     }
 
     #[inline]
@@ -109,8 +99,7 @@ impl Doorbell {
     /// Announces a sleeper. Look at the condition after this and before [`Listener::wait`].
     pub fn listen(&self) -> Listener<'_> {
         let seen = self.0.fetch_or(ASLEEP, SeqCst) | ASLEEP;
-        fence(SeqCst);
-        Listener { bell: self, seen }
+        Listener { bell: self, seen, slice: membarrier::heavy(SLICE) }
     }
 
     /// Sleeps until `attempt` gives a value, which is looked for whenever the bell rings and every 25 ms; `None` once
@@ -163,6 +152,8 @@ pub struct Listener<'a> {
     bell: &'a Doorbell,
     /// The word as it was announced; a ring changes it.
     seen: u32,
+    /// The longest sleep.
+    slice: Duration,
 }
 
 impl Listener<'_> {
@@ -174,8 +165,8 @@ impl Listener<'_> {
     ///
     /// As for [`Doorbell::wait_for`].
     pub fn wait(self, deadline: Deadline) -> Result<bool> {
-        let Self { bell, seen } = self;
-        sys::futex_wait(&bell.0, seen, deadline.or_after(SLICE))
+        let Self { bell, seen, slice } = self;
+        sys::futex_wait(&bell.0, seen, deadline.or_after(slice))
             .map_err(|error| Error::new("wait at", "a doorbell", error))?;
         let rang = bell.0.load(Acquire) | ASLEEP != seen;
         if rang {
@@ -184,13 +175,4 @@ impl Listener<'_> {
         }
         Ok(rang)
     }
-}
-
-/// Orders everything before an atomic exchange of this thread before every later load.
-#[inline]
-fn full_barrier_after_exchange() {
-    #[cfg(target_arch = "x86_64")]
-    crate::atomic::compiler_fence(SeqCst);
-    #[cfg(not(target_arch = "x86_64"))]
-    fence(SeqCst);
 }

@@ -16,7 +16,7 @@ const TIME: u32 = 2;
 #[repr(C)]
 pub(crate) struct Head {
     state: AtomicU32,
-    bell: AtomicU32,
+    bell: Doorbell,
 }
 
 /// A flag in shared memory that processes wait for.
@@ -61,7 +61,7 @@ impl<'m> Event<'m> {
         let set = |state: u32| (state & SET == 0).then(|| state.wrapping_add(TIME) | SET);
         // A second time changes nothing, but the first may have died before it rang.
         let _ = self.0.state.fetch_update(Release, Relaxed, set);
-        self.bell().ring_all();
+        self.0.bell.ring_all();
     }
 
     /// Clears the event.
@@ -94,10 +94,6 @@ impl<'m> Event<'m> {
             let now = self.0.state.load(Acquire);
             (now & SET != 0 || now / TIME != start / TIME).then_some(())
         };
-        self.bell().wait_for(deadline, set)?.ok_or(TimeoutError::TimedOut)
-    }
-
-    fn bell(&self) -> &Doorbell {
-        Doorbell::from_atomic(&self.0.bell)
+        self.0.bell.wait_for(deadline, set)?.ok_or(TimeoutError::TimedOut)
     }
 }

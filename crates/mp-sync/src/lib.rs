@@ -32,7 +32,7 @@
 //! | [`Once`] | what is done once | `WORDS` |
 //! | [`LockError`], [`Recover`] | the holder has died, and what then | |
 //! | **the parts these are made of** | | |
-//! | [`LeafLock`], [`LeafGuard`], [`Released`] | one word of 32 bits: a lock that the kernel releases when its holder dies | |
+//! | [`LeafLock`], [`LeafGuard`] | two words of 32 bits: a lock that the kernel releases when its holder dies | |
 //! | [`Doorbell`], [`Listener`] | one word of 32 bits: sleep until something changed; ringing is a load while nobody sleeps | |
 //! | [`Patience`], [`current_cpu`] | when to look again before going to sleep | |
 //!
@@ -81,6 +81,7 @@ mod error;
 mod event;
 mod ledger;
 mod lock;
+mod membarrier;
 mod mutex;
 mod once;
 mod place;
@@ -94,6 +95,7 @@ mod spin;
 mod sys;
 mod versions;
 mod wait;
+mod words;
 
 pub use bytemuck::Pod;
 pub use mp_os::{Deadline, Error, Result, TimeoutError, TryError};
@@ -105,7 +107,7 @@ pub use crate::{
     doorbell::{Doorbell, Listener},
     error::{LockError, Recover},
     event::Event,
-    lock::{LeafGuard, LeafLock, Released},
+    lock::{LeafGuard, LeafLock},
     mutex::{Mutex, MutexGuard},
     once::Once,
     process::pid_namespace,

@@ -1,10 +1,7 @@
 //! The leaf lock.
 //!
-//! **Memory order.** Taking the word is an `Acquire` exchange and giving it back a `Release` one, so whoever takes the lock
-//! sees what every earlier holder did. A holder that was killed gave nothing back: the kernel puts `OWNER_DIED` into the
-//! word by an atomic exchange after the thread has stopped, with the full barriers of a task's exit, so the `Acquire` that
-//! reads it sees all the stores that the dead thread made. Between the word and `list_op_pending` only the order of one
-//! thread's own stores matters, which the fences of `robust` keep from the compiler.
+//! Its memory order is that of its [`LockWords`]. Between the word and `list_op_pending` only the order of one thread's own
+//! stores matters, which the fences of `robust` keep from the compiler.
 //!
 //! After `linux/futex.h` and `nptl/pthread_mutex_lock.c`; the bug reports named below are glibc's.
 
@@ -17,22 +14,10 @@ use mp_os::{Deadline, Error, Result, TimeoutError, TryError};
 use nix::errno::Errno;
 
 use crate::{
-    Doorbell,
-    atomic::{
-        AtomicU32,
-        Ordering::{Acquire, Relaxed, SeqCst},
-    },
     process::thread_lives,
-    robust::{Holder, Pending},
-    spin, sys,
+    robust::{Held, Holder},
+    words::{HOLDER, LockWords, OWNER_DIED, WAITERS},
 };
-
-/// The holder's thread number; zero while nobody holds the lock.
-pub(crate) const HOLDER: u32 = 0x3fff_ffff;
-/// The kernel's mark: the previous holder died inside.
-pub(crate) const OWNER_DIED: u32 = 0x4000_0000;
-/// Somebody sleeps, or has slept and cannot know whether others still do.
-pub(crate) const WAITERS: u32 = 0x8000_0000;
 
 /// The longest sleep before looking whether the holder is still alive.
 const SLICE: Duration = Duration::from_millis(100);
@@ -52,8 +37,8 @@ const SLICE: Duration = Duration::from_millis(100);
 /// use mp_sync::LeafLock;
 /// use std::sync::atomic::AtomicU32;
 ///
-/// let word = AtomicU32::new(0); // in shared memory, normally
-/// let lock = LeafLock::from_atomic(&word);
+/// let words = [const { AtomicU32::new(0) }; 2]; // in shared memory, normally
+/// let lock = LeafLock::from_atomics(&words);
 /// let guard = lock.lock()?;
 /// assert!(!guard.owner_died());
 /// assert!(std::thread::scope(|scope| scope.spawn(|| lock.try_lock().is_err()).join().unwrap()));
@@ -61,22 +46,12 @@ const SLICE: Duration = Duration::from_millis(100);
 /// # Ok::<(), mp_sync::Error>(())
 /// ```
 #[repr(transparent)]
-pub struct LeafLock(
-    /// `HOLDER | OWNER_DIED | WAITERS`, the layout that the kernel's robust futexes know:
-    ///
-    /// | holder | died | waiters | state |
-    /// |---|---|---|---|
-    /// | 0 | 0 | any | free |
-    /// | TID | 0 | 0 | held |
-    /// | TID | 0 | 1 | held, and its release wakes one sleeper |
-    /// | 0 | 1 | any | free, its last holder died inside |
-    AtomicU32,
-);
+pub struct LeafLock(LockWords);
 
 impl LeafLock {
     /// A free lock.
     pub const fn new() -> Self {
-        Self(AtomicU32::new(0))
+        Self(LockWords::new())
     }
 
     /// Takes the lock, for as long as it takes.
@@ -102,24 +77,30 @@ impl LeafLock {
     #[inline]
     pub fn try_lock(&self) -> Result<LeafGuard<'_>, TryError> {
         let holder = Holder::current()?;
-        let pending = holder.begin(&self.0);
-        let mut state = 0;
-        loop {
-            match self.take(state, holder.tid | state & WAITERS) {
-                Ok(_) => {
-                    return Ok(LeafGuard {
-                        lock: self,
-                        pending,
-                        owner_died: state & OWNER_DIED != 0,
-                    });
-                }
-                Err(now) if now & HOLDER == 0 => state = now,
-                Err(_) => {
-                    pending.end();
-                    return Err(TryError::WouldBlock);
-                }
+        let pending = holder.begin(self.0.word());
+        if self.0.take(0, holder.tid, false).is_ok() {
+            return Ok(LeafGuard { lock: self, held: Held::new(pending, false) });
+        }
+        match self.try_lock_left(holder.tid) {
+            Some(owner_died) => Ok(LeafGuard { lock: self, held: Held::new(pending, owner_died) }),
+            None => {
+                pending.end();
+                Err(TryError::WouldBlock)
             }
         }
+    }
+
+    /// Takes the lock if a holder died and left it, or it has just become free; whether its last holder died inside.
+    #[cold]
+    fn try_lock_left(&self, tid: u32) -> Option<bool> {
+        let mut state = self.0.state();
+        while state & HOLDER == 0 {
+            match self.0.take(state, tid, false) {
+                Ok(()) => return Some(state & OWNER_DIED != 0),
+                Err(now) => state = now,
+            }
+        }
+        None
     }
 
     /// [`lock`](Self::lock), giving up after `timeout`.
@@ -149,13 +130,27 @@ impl LeafLock {
     /// As for [`lock_timeout`](Self::lock_timeout).
     #[inline]
     pub fn lock_until(&self, deadline: Deadline) -> Result<LeafGuard<'_>, TimeoutError> {
+        self.lock_until_with(|| deadline)
+    }
+
+    /// [`lock_until`](Self::lock_until), with a deadline that is found out only where somebody holds the lock: that takes a
+    /// look at the clock, which costs more than the lock.
+    ///
+    /// # Errors
+    ///
+    /// As for [`lock_timeout`](Self::lock_timeout).
+    #[inline(always)]
+    pub fn lock_until_with(
+        &self,
+        deadline: impl FnOnce() -> Deadline,
+    ) -> Result<LeafGuard<'_>, TimeoutError> {
         let holder = Holder::current()?;
-        let pending = holder.begin(&self.0);
-        if self.take(0, holder.tid).is_ok() {
-            return Ok(LeafGuard { lock: self, pending, owner_died: false });
+        let pending = holder.begin(self.0.word());
+        if self.0.take(0, holder.tid, false).is_ok() {
+            return Ok(LeafGuard { lock: self, held: Held::new(pending, false) });
         }
-        match self.lock_contended(holder.tid, deadline) {
-            Ok(owner_died) => Ok(LeafGuard { lock: self, pending, owner_died }),
+        match self.lock_contended(holder.tid, deadline()) {
+            Ok(owner_died) => Ok(LeafGuard { lock: self, held: Held::new(pending, owner_died) }),
             Err(error) => {
                 pending.end();
                 Err(error)
@@ -163,22 +158,15 @@ impl LeafLock {
         }
     }
 
-    /// The moment at which the lock changes hands.
-    #[inline]
-    fn take(&self, from: u32, to: u32) -> Result<u32, u32> {
-        self.0.compare_exchange(from, to, Acquire, Relaxed)
-    }
-
     /// Takes the lock from whoever holds it now; whether its last holder died inside.
     #[cold]
     fn lock_contended(&self, tid: u32, deadline: Deadline) -> Result<bool, TimeoutError> {
-        // Who has slept cannot know whether others still do, and passes the mark on (BZ 20973).
-        let mut slept = 0;
-        let mut state = self.spin();
+        let mut slept = false;
+        let mut state = self.0.spin();
         loop {
             if state & HOLDER == 0 {
-                match self.take(state, tid | state & WAITERS | slept) {
-                    Ok(_) => return Ok(state & OWNER_DIED != 0),
+                match self.0.take(state, tid, slept) {
+                    Ok(()) => return Ok(state & OWNER_DIED != 0),
                     Err(now) => state = now,
                 }
                 continue;
@@ -186,37 +174,17 @@ impl LeafLock {
             if state & HOLDER == tid {
                 return Err(failed(Errno::EDEADLK.into()).into());
             }
-            if state & WAITERS == 0 {
-                if let Err(now) = self.0.compare_exchange(state, state | WAITERS, Relaxed, Relaxed)
-                {
-                    state = now;
-                    continue;
+            if !deadline.is_past() {
+                let slice = Deadline::after(SLICE);
+                slept |= self.0.sleep(state, deadline, SLICE)?;
+                let now = self.0.state();
+                if now == state | WAITERS && slice.is_past() && self.recover(now, tid) {
+                    return Ok(true);
                 }
-                state |= WAITERS;
-            }
-            slept = WAITERS;
-            if deadline.is_past() {
+            } else if !slept || self.0.give_up() {
                 return Err(TimeoutError::TimedOut);
             }
-            let slice = Deadline::after(SLICE);
-            sys::futex_wait(&self.0, state, deadline.or_after(SLICE)).map_err(failed)?;
-            let now = self.0.load(Relaxed);
-            if now == state && slice.is_past() && self.recover(state, tid) {
-                return Ok(true);
-            }
-            state = now;
-        }
-    }
-
-    /// The state after a moment in which the holder, if it runs on another core, has probably finished.
-    fn spin(&self) -> u32 {
-        let mut looks = spin::briefly();
-        loop {
-            let state = self.0.load(Relaxed);
-            // Once others sleep, it will not be short.
-            if state & HOLDER == 0 || state & WAITERS != 0 || !looks.again() {
-                return state;
-            }
+            state = self.0.state();
         }
     }
 
@@ -225,7 +193,7 @@ impl LeafLock {
     /// Should the dead thread's number be given to a new thread right now, which takes this very lock between the look and
     /// the exchange, two would hold it. The number would have to come round (32,768 at least) in that time.
     fn recover(&self, state: u32, tid: u32) -> bool {
-        !thread_lives(state & HOLDER) && self.take(state, tid | WAITERS).is_ok()
+        !thread_lives(state & HOLDER) && self.0.take(state, tid, true).is_ok()
     }
 }
 
@@ -237,11 +205,11 @@ impl Default for LeafLock {
 
 impl fmt::Debug for LeafLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.0.load(Relaxed);
+        let state = self.0.state();
         f.debug_struct("LeafLock")
             .field("holder", &(state & HOLDER))
             .field("owner_died", &(state & OWNER_DIED != 0))
-            .field("waiters", &(state & WAITERS != 0))
+            .field("waiters", &self.0.has_sleepers())
             .finish()
     }
 }
@@ -257,8 +225,7 @@ impl fmt::Debug for LeafLock {
 #[derive(Debug)]
 pub struct LeafGuard<'a> {
     lock: &'a LeafLock,
-    pending: Pending,
-    owner_died: bool,
+    held: Held,
 }
 
 impl LeafGuard<'_> {
@@ -267,40 +234,15 @@ impl LeafGuard<'_> {
     /// Said to one holder. If that one dies too before it releases the lock, the next is told again.
     #[inline]
     pub fn owner_died(&self) -> bool {
-        self.owner_died
-    }
-
-    /// Releases the lock, to ring doorbells after it: cheaper than dropping the guard and ringing.
-    #[inline]
-    pub fn release(self) -> Released {
-        drop(self);
-        Released(())
-    }
-}
-
-/// A lock was released just now, and what happened under it is visible to whoever a [`Doorbell`] wakes.
-#[derive(Debug)]
-pub struct Released(());
-
-impl Released {
-    /// Wakes one sleeper at `bell`, if there is one: [`Doorbell::ring`], without the barrier that the release was.
-    #[inline]
-    pub fn ring(self, bell: &Doorbell) -> Self {
-        bell.ring_after_exchange();
-        self
+        self.held.owner_died()
     }
 }
 
 impl Drop for LeafGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        let word = &self.lock.0;
-        // A plain zero: kernels before 5.17 wake a waiter on behalf of a thread that dies right here only if they find that.
-        // `SeqCst` is `Release` and, with `Released`, the barrier that a doorbell needs.
-        if word.swap(0, SeqCst) & WAITERS != 0 {
-            sys::futex_wake(word, 1);
-        }
-        self.pending.end();
+        self.lock.0.release();
+        self.held.end();
     }
 }
 

@@ -17,7 +17,8 @@
 use std::{
     sync::atomic::{
         AtomicU32, AtomicU64,
-        Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+        Ordering::{Acquire, Relaxed, Release},
+        fence,
     },
     time::Duration,
 };
@@ -27,10 +28,9 @@ use nix::errno::Errno;
 
 use crate::{
     LeafLock,
-    lock::{HOLDER, OWNER_DIED, WAITERS},
     process::ProcessId,
     robust::{Holder, Pending},
-    spin, sys,
+    words::{HOLDER, LockWords, OWNER_DIED, WAITERS},
 };
 
 /// The longest sleep before looking whether the holder is still alive.
@@ -40,12 +40,11 @@ pub(crate) const SLICE: Duration = Duration::from_millis(25);
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct RawMutex {
-    /// As that of the [`LeafLock`].
-    word: AtomicU32,
-    /// A leaf lock, for those who take the mutex from a dead holder.
-    recovery: AtomicU32,
+    words: LockWords,
     /// The bits of the holder's [`ProcessId`], or zero.
     holder: AtomicU64,
+    /// For those who take the mutex from a dead holder.
+    recovery: LeafLock,
     /// How often the holder has locked a reentrant lock, beyond the first time.
     pub(crate) depth: AtomicU32,
     /// A holder died or panicked, and nobody has cleared that.
@@ -69,8 +68,8 @@ impl RawMutex {
     pub(crate) fn lock_until(&self, deadline: Deadline) -> Result<bool, TimeoutError> {
         let thread = Holder::current()?;
         let taker = Taker { tid: thread.tid, process: ProcessId::of_thread(thread) };
-        let pending = thread.begin(&self.word);
-        if self.word.compare_exchange(0, taker.tid, Acquire, Relaxed).is_ok() {
+        let pending = thread.begin(self.words.word());
+        if self.words.take(0, taker.tid, false).is_ok() {
             self.holder.store(taker.process.to_bits(), Relaxed);
             pending.stay();
             return Ok(false);
@@ -97,17 +96,15 @@ impl RawMutex {
     #[inline(always)]
     pub(crate) fn mine(&self) -> Option<Holder> {
         let thread = Holder::current().ok()?;
-        (self.word.load(Relaxed) & HOLDER == thread.tid).then_some(thread)
+        (self.words.state() & HOLDER == thread.tid).then_some(thread)
     }
 
     /// Gives the lock back that `thread` holds.
     #[inline(always)]
     pub(crate) fn unlock_as(&self, thread: Holder) {
-        let pending = thread.begin(&self.word);
+        let pending = thread.begin(self.words.word());
         self.holder.store(0, Relaxed);
-        if self.word.swap(0, SeqCst) & WAITERS != 0 {
-            sys::futex_wake(&self.word, 1);
-        }
+        self.words.release();
         pending.end();
     }
 
@@ -123,13 +120,13 @@ impl RawMutex {
     #[inline]
     pub(crate) fn is_mine(&self) -> Result<bool> {
         let thread = Holder::current()?;
-        let is_thread = self.word.load(Relaxed) & HOLDER == thread.tid;
+        let is_thread = self.words.state() & HOLDER == thread.tid;
         Ok(is_thread && self.is_of(ProcessId::of_thread(thread)))
     }
 
     /// Whether anybody holds it.
     pub(crate) fn is_locked(&self) -> bool {
-        self.word.load(Relaxed) & HOLDER != 0
+        self.words.state() & HOLDER != 0
     }
 
     #[inline]
@@ -138,62 +135,34 @@ impl RawMutex {
     }
 
     fn lock_contended(&self, taker: Taker, deadline: Deadline) -> Result<bool, TimeoutError> {
-        // Who has slept cannot know whether others still do, and passes the mark on.
-        let mut slept = 0;
-        let mut state = self.spin();
+        let mut slept = false;
+        let mut state = self.words.spin();
         loop {
             if state & OWNER_DIED != 0 && self.take_over(taker, |now| now & OWNER_DIED != 0)? {
                 return Ok(true);
             }
             if state & (HOLDER | OWNER_DIED) == 0 {
-                let own = taker.tid | state & WAITERS | slept;
-                if self.word.compare_exchange(state, own, Acquire, Relaxed).is_ok() {
+                if self.words.take(state, taker.tid, slept).is_ok() {
                     self.holder.store(taker.process.to_bits(), Relaxed);
                     return Ok(false);
                 }
             } else if state & HOLDER == taker.tid && self.is_of(taker.process) {
                 let waits = !deadline.is_past();
                 return Err(if waits { deadlock() } else { TimeoutError::TimedOut });
-            } else if deadline.is_past() {
-                if self.take_over_from_dead(taker)? {
+            } else if !deadline.is_past() {
+                let slice = Deadline::after(SLICE);
+                slept |= self.words.sleep(state, deadline, SLICE)?;
+                let is_late = slice.is_past() && self.words.state() == state | WAITERS;
+                if is_late && self.take_over_from_dead(taker)? {
                     return Ok(true);
                 }
-                // Who was woken and came too late leaves the mark for the others who sleep.
-                let marked = slept == 0 || state & WAITERS != 0 || self.announce(state);
-                if marked && self.word.load(Relaxed) & !WAITERS == state & !WAITERS {
-                    return Err(TimeoutError::TimedOut);
-                }
-            } else if state & WAITERS != 0 || self.announce(state) {
-                slept = WAITERS;
-                if self.sleep(state | WAITERS, deadline)? && self.take_over_from_dead(taker)? {
-                    return Ok(true);
-                }
+            } else if self.take_over_from_dead(taker)? {
+                return Ok(true);
+            } else if !slept || self.words.give_up() {
+                return Err(TimeoutError::TimedOut);
             }
-            state = self.word.load(Relaxed);
+            state = self.words.state();
         }
-    }
-
-    /// Marks that somebody sleeps; not where the word has changed.
-    fn announce(&self, state: u32) -> bool {
-        self.word.compare_exchange(state, state | WAITERS, Relaxed, Relaxed).is_ok()
-    }
-
-    /// The state after a moment in which the holder, if it runs on another core, has probably finished.
-    fn spin(&self) -> u32 {
-        let mut looks = spin::briefly();
-        loop {
-            let state = self.word.load(Relaxed);
-            if state & HOLDER == 0 || state & WAITERS != 0 || !looks.again() {
-                return state;
-            }
-        }
-    }
-
-    /// Sleeps while the word is `state`: whether it still is, so that it is time to look at the holder.
-    fn sleep(&self, state: u32, deadline: Deadline) -> Result<bool> {
-        let slice = Deadline::after(SLICE);
-        sys::futex_wait(&self.word, state, deadline.or_after(SLICE)).map_err(failed)?;
-        Ok(slice.is_past() && self.word.load(Relaxed) == state)
     }
 
     /// Takes the lock from a holder that died without the kernel knowing of this lock.
@@ -207,15 +176,15 @@ impl RawMutex {
 
     /// Takes the lock, if the last holder is dead, which `judge` knows of the word: see above.
     fn take_over(&self, taker: Taker, judge: impl Fn(u32) -> bool) -> Result<bool> {
-        let _one_at_a_time = LeafLock::from_atomic(&self.recovery).lock()?;
-        let mut state = self.word.load(Acquire);
+        let _one_at_a_time = self.recovery.lock()?;
+        let mut state = self.words.state();
         // A word that is free without the mark is for everybody, at any time.
         if state & (HOLDER | OWNER_DIED) == 0 || !judge(state) {
             return Ok(false);
         }
-        self.holder.store(taker.process.to_bits(), Release);
-        while let Err(now) = self.word.compare_exchange(state, taker.tid | WAITERS, AcqRel, Relaxed)
-        {
+        self.holder.store(taker.process.to_bits(), Relaxed);
+        fence(Release);
+        while let Err(now) = self.words.take(state, taker.tid, true) {
             // Another waiter has announced itself.
             state = now;
         }
@@ -255,9 +224,9 @@ mod tests {
     impl RawMutex {
         const fn new() -> Self {
             Self {
-                word: AtomicU32::new(0),
-                recovery: AtomicU32::new(0),
+                words: LockWords::new(),
                 holder: AtomicU64::new(0),
+                recovery: LeafLock::new(),
                 depth: AtomicU32::new(0),
                 poison: AtomicU32::new(0),
             }

@@ -69,6 +69,14 @@ pub(crate) struct Pending {
     outer: *mut u8,
 }
 
+/// A [`Pending`] while its lock is held: one word, so that a guard is two. A longer one would be copied by other pieces than it
+/// was written in whenever it is returned, which takes as long as the lock does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held(
+    /// `outer`, with a bit that no entry has: the words are aligned to 4, and the C library marks entries by the lowest bit.
+    *mut u8,
+);
+
 /// A generation that no process ever has, and no cache is valid in.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -169,6 +177,28 @@ impl Pending {
         if !self.outer.is_null() {
             self.end();
         }
+    }
+}
+
+impl Held {
+    const OWNER_DIED: usize = 2;
+
+    #[inline(always)]
+    pub(crate) fn new(pending: Pending, owner_died: bool) -> Self {
+        let mark = if owner_died { Self::OWNER_DIED } else { 0 };
+        Self(pending.outer.map_addr(|address| address | mark))
+    }
+
+    #[inline(always)]
+    pub(crate) fn owner_died(self) -> bool {
+        self.0.addr() & Self::OWNER_DIED != 0
+    }
+
+    /// [`Pending::end`], in the thread that began it.
+    #[inline(always)]
+    pub(crate) fn end(self) {
+        let outer = self.0.map_addr(|address| address & !Self::OWNER_DIED);
+        CACHE.with(|cache| Pending { slot: cache.pending.get(), outer }.end());
     }
 }
 

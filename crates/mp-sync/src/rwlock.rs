@@ -30,7 +30,7 @@ pub(crate) struct Head {
     /// Held while writing, while waiting to write, and while entering to read.
     gate: RawMutex,
     /// Rung by readers that leave.
-    bell: AtomicU32,
+    bell: Doorbell,
     /// The holder of the gate is not just waiting to write.
     writing: AtomicU32,
 }
@@ -104,10 +104,6 @@ impl<'m, T> RwLock<'m, T> {
         self.head.gate.poison.store(0, Release);
     }
 
-    fn bell(&self) -> &Doorbell {
-        Doorbell::from_atomic(&self.head.bell)
-    }
-
     fn enter(&self, deadline: Deadline) -> Result<(), TimeoutError> {
         if self.head.gate.lock_until(deadline)? && self.head.writing.swap(0, Relaxed) != 0 {
             self.head.gate.poison.store(1, Release);
@@ -137,7 +133,7 @@ impl<'m, T> RwLock<'m, T> {
     fn wait_alone(&self, deadline: Deadline) -> Result<(), TimeoutError> {
         let alone = || Ok((self.readers.sum() == 0).then_some(()));
         let reap = || Ok(self.readers.strike(&self.readers.dead()) > 0);
-        wait::wait_for(self.bell(), deadline, alone, reap)
+        wait::wait_for(&self.head.bell, deadline, alone, reap)
     }
 }
 
@@ -269,7 +265,7 @@ impl<T: Pod> Deref for ReadGuard<'_, T> {
 impl<T: Pod> Drop for ReadGuard<'_, T> {
     fn drop(&mut self) {
         if self.place.remove() {
-            self.lock.bell().ring();
+            self.lock.head.bell.ring();
         }
     }
 }

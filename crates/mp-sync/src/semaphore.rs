@@ -1,5 +1,5 @@
 use std::sync::atomic::{
-    AtomicU32, AtomicU64,
+    AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -17,24 +17,14 @@ use crate::{
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Head {
-    lock: AtomicU32,
-    bell: AtomicU32,
+    lock: LeafLock,
+    bell: Doorbell,
     /// All permits there are, held or not.
     total: AtomicU64,
     /// What `total` may become by releases.
     bound: AtomicU64,
     /// `total` without what is held: found out anew where a process died between the stores.
     free: AtomicU64,
-}
-
-impl Head {
-    fn lock(&self) -> &LeafLock {
-        LeafLock::from_atomic(&self.lock)
-    }
-
-    fn bell(&self) -> &Doorbell {
-        Doorbell::from_atomic(&self.bell)
-    }
 }
 
 /// A number of permits in shared memory. Those of a process that dies come back.
@@ -126,7 +116,7 @@ impl<'m> Semaphore<'m> {
     /// As for [`acquire_timeout`](Self::acquire_timeout).
     pub fn acquire_until(&self, deadline: Deadline) -> Result<Permit<'m>, TimeoutError> {
         wait::wait_for(
-            self.head.bell(),
+            &self.head.bell,
             deadline,
             || self.take(deadline),
             || self.take_back(deadline),
@@ -161,9 +151,9 @@ impl<'m> Semaphore<'m> {
         free.store(free.load(Relaxed).saturating_add(permits), Relaxed);
         drop(guard);
         if permits == 1 {
-            self.head.bell().ring()
+            self.head.bell.ring()
         } else {
-            self.head.bell().ring_all()
+            self.head.bell.ring_all()
         }
         Ok(())
     }
@@ -186,10 +176,10 @@ impl<'m> Semaphore<'m> {
         };
         self.head.free.store(left, Relaxed);
         place.add(process);
-        let released = guard.release();
+        drop(guard);
         if left > 0 {
             // Several may have been released, and one woken.
-            released.ring(self.head.bell());
+            self.head.bell.ring();
         }
         Ok(Some(Permit { semaphore: *self, place }))
     }
@@ -215,14 +205,14 @@ impl<'m> Semaphore<'m> {
         let struck = self.ledger.strike(&dead);
         self.count_free();
         drop(guard);
-        self.head.bell().ring_all();
+        self.head.bell.ring_all();
         Ok(struck > 0)
     }
 
     /// Under the lock, with `free` being what it should be.
     #[inline]
     fn lock(&self, deadline: Deadline) -> Result<LeafGuard<'m>, TimeoutError> {
-        let guard = wait::enter(self.head.lock(), deadline)?;
+        let guard = wait::enter(&self.head.lock, deadline)?;
         if guard.owner_died() {
             self.count_free();
         }
@@ -246,7 +236,8 @@ impl<'m> Semaphore<'m> {
             total.store(total.load(Relaxed).saturating_sub(1), Relaxed);
         } else {
             free.store(free.load(Relaxed).saturating_add(1), Relaxed);
-            guard.release().ring(self.head.bell());
+            drop(guard);
+            self.head.bell.ring();
         }
     }
 }

@@ -25,17 +25,19 @@ use nix::{
 use crate::{
     Doorbell, LeafLock, barrier, condvar, event,
     ledger::Holding,
-    once,
+    membarrier, once,
     raw::RawMutex,
     robust::{Page, RobustHead},
     rwlock, semaphore,
+    words::LockWords,
 };
 
 impl LeafLock {
-    /// The lock that lives in `word`, usually a word of shared memory. Zero is a free lock.
-    pub const fn from_atomic(word: &AtomicU32) -> &Self {
-        // SAFETY: `LeafLock` is `#[repr(transparent)]` over `AtomicU32`, and every value of it is a valid state.
-        unsafe { &*ptr::from_ref(word).cast::<Self>() }
+    /// The lock that lives in `words`, usually two words of shared memory. Zeroes are a free lock.
+    pub const fn from_atomics(words: &[AtomicU32; 2]) -> &Self {
+        // SAFETY: `LeafLock` is `#[repr(transparent)]` over a `#[repr(C)]` structure of two `AtomicU32`, and every value of them is
+        // a valid state.
+        unsafe { &*ptr::from_ref(words).cast::<Self>() }
     }
 }
 
@@ -51,17 +53,27 @@ impl Doorbell {
 ///
 /// # Safety
 ///
-/// It is `#[repr(C)]` and made of atomic integers of at most 8 bytes and of other such types, and of nothing else.
+/// It is `#[repr(C)]`, or transparent, and made of atomic integers of at most 8 bytes and of other such types, and of nothing else.
 pub(crate) unsafe trait Shared {}
 
 macro_rules! shared {
     ($($name:ty),+ $(,)?) => {$(
-        // SAFETY: a `#[repr(C)]` structure, whose fields are all atomic integers or structures of this list.
+        // SAFETY: a `#[repr(C)]` or transparent structure, whose fields are all atomic integers or structures of this list.
         unsafe impl Shared for $name {}
     )+};
 }
 
-shared!(RawMutex, Holding, semaphore::Head, rwlock::Head, condvar::Head, condvar::Waiter);
+shared!(
+    LockWords,
+    LeafLock,
+    Doorbell,
+    RawMutex,
+    Holding,
+    semaphore::Head,
+    rwlock::Head,
+    condvar::Head,
+    condvar::Waiter
+);
 shared!(event::Head, barrier::Head, barrier::Place, once::Head);
 
 /// The `T` that begins with the first of `words`, and the words after it; `None` where it needs more than there are.
@@ -119,6 +131,27 @@ pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
     // SAFETY: the kernel uses the address as a key and does not touch the word. The call fails for an unmapped or
     // misaligned address only, which a reference is not.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+}
+
+/// `MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED`.
+pub(crate) fn membarrier_register() -> io::Result<()> {
+    membarrier(libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED)
+}
+
+/// `MEMBARRIER_CMD_GLOBAL_EXPEDITED`.
+pub(crate) fn membarrier_expedited() -> io::Result<()> {
+    membarrier(libc::MEMBARRIER_CMD_GLOBAL_EXPEDITED)
+}
+
+fn membarrier(command: libc::c_int) -> io::Result<()> {
+    // SAFETY: integers only.
+    cvt(unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }).map(drop)
+}
+
+/// Before `main`, while there is one thread.
+#[ctor::ctor(unsafe, priority = early)]
+fn before_main() {
+    membarrier::register();
 }
 
 pub(crate) fn gettid() -> u32 {

@@ -85,7 +85,7 @@ const SUBJECTS: &[(&str, Kind, &str)] = &[
     ("mutex", Kind::Ours, "`mp_sync::Mutex`"),
     ("core-lock", Kind::Ours, "`mp_core::Lock`"),
     ("core-value", Kind::Ours, "`mp_core::Value`, an update"),
-    ("plain", Kind::Other, "the leaf lock's word and steps, without telling the kernel"),
+    ("plain", Kind::Other, "a futex word that is taken and given back by exchanges, of which the kernel is told nothing"),
     ("pthread", Kind::Contender, "a process-shared `pthread_mutex_t`"),
     ("pthread-robust", Kind::Contender, "a robust process-shared `pthread_mutex_t`"),
     ("sem_t", Kind::Contender, "a `sem_t` of one permit"),

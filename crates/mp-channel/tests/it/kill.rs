@@ -143,8 +143,8 @@ const HEAD: usize = 384;
 pub(crate) fn holder(ring: &Ring, at: usize) -> Child {
     let held = Gate::new();
     let child = fork_child(|| {
-        let word = ring.parts().segment.mapping().atomic_u32(at).unwrap();
-        let _guard = LeafLock::from_atomic(word).lock().unwrap();
+        let words = ring.parts().segment.mapping().atomics(at, 2).unwrap();
+        let _guard = LeafLock::from_atomics(words.try_into().unwrap()).lock().unwrap();
         held.open();
         wait_for_kill()
     });

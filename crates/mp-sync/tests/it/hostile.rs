@@ -106,14 +106,13 @@ fn end<G: Recover, E>(locked: Result<G, LockError<G, E>>, change: impl FnOnce(&m
 #[test]
 fn leaf_lock_and_doorbell() {
     isolated(|| {
-        survives("leaf lock and doorbell", 1, |words, random| {
-            // Two words of 32 bits.
-            let halves = halves(&words[0]);
-            let (lock, bell) =
-                (LeafLock::from_atomic(&halves[0]), Doorbell::from_atomic(&halves[1]));
+        survives("leaf lock and doorbell", 2, |words, random| {
+            // Three words of 32 bits.
+            let lock = LeafLock::from_atomics(halves(&words[0]));
+            let bell = Doorbell::from_atomic(&halves(&words[1])[0]);
             match random.below(4) {
                 0 => drop(lock.try_lock()),
-                1 => drop(lock.lock_timeout(SOON).map(|guard| guard.release().ring(bell))),
+                1 => drop(lock.lock_timeout(SOON).map(|guard| (drop(guard), bell.ring()))),
                 2 => bell.ring_all(),
                 _ => drop(bell.wait_for(mp_sync::Deadline::after(SOON), || None::<()>)),
             }

@@ -27,7 +27,8 @@ impl Shared {
     }
 
     pub(crate) fn lock(&self) -> &LeafLock {
-        LeafLock::from_atomic(self.word())
+        let words = self.0.mapping().atomics(0, 2).unwrap();
+        LeafLock::from_atomics(words.try_into().unwrap())
     }
 
     pub(crate) fn bell(&self) -> &Doorbell {

@@ -132,7 +132,8 @@ fn mutex_waiter() {
 #[test]
 fn mutex_with_a_sleeper() {
     isolated_for(LIMIT, || {
-        // The lock's word and, beside it, one that is zero.
+        // The lock's word and, above it, the one that says that somebody sleeps.
+        const ASLEEP: u64 = WAITERS as u64 | 1 << 32;
         let word = |words: &Words| words.at(0, 1)[0].load(Relaxed);
         let setup = || {
             let words = used();
@@ -149,12 +150,12 @@ fn mutex_with_a_sleeper() {
         let through = |(words, ..): &(Words, Child, u64)| {
             words.at(0, 1)[0].store(0, Relaxed);
             let mut guard = mutex(words).try_lock().unwrap();
-            words.at(0, 1)[0].fetch_or(WAITERS.into(), Relaxed);
+            words.at(0, 1)[0].fetch_or(ASLEEP, Relaxed);
             *guard = [2, 2];
             drop(guard);
         };
         kill("mutex with a sleeper", setup, through, |(words, waiter, own), point, recovery| {
-            if word(&words) == own | u64::from(WAITERS) {
+            if word(&words) == own | ASLEEP {
                 // The victim did not get as far as taking it over.
                 words.at(0, 2).iter().for_each(|word| word.store(0, Relaxed));
             }

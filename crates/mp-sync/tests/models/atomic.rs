@@ -32,14 +32,11 @@ impl AtomicU32 {
         if robust::step() { self.word().load(order) } else { 0 }
     }
 
+    /// An exchange, to loom: it would let a store that comes after an exchange by somebody else count as one before it.
     pub(crate) fn store(&self, value: u32, order: Ordering) {
         if robust::step() {
-            self.word().store(value, order);
+            self.word().swap(value, order);
         }
-    }
-
-    pub(crate) fn swap(&self, value: u32, order: Ordering) -> u32 {
-        if robust::step() { self.word().swap(value, order) } else { 0 }
     }
 
     /// Succeeds for the dead, so that they come to their end.
@@ -75,10 +72,4 @@ impl fmt::Debug for AtomicU32 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.load(Ordering::Relaxed).fmt(f)
     }
-}
-
-/// Where the library has this, the processor makes a full barrier of the exchange before it, of which loom does not know.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn compiler_fence(order: Ordering) {
-    fence(order);
 }

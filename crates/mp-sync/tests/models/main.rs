@@ -11,6 +11,8 @@ mod doorbell;
 #[path = "../../src/lock.rs"]
 #[expect(dead_code, unreachable_pub, reason = "it is public in the library")]
 mod lock;
+#[path = "../../src/words.rs"]
+mod words;
 
 mod atomic;
 mod bell;
@@ -35,6 +37,22 @@ mod spin {
         pub(crate) fn again(&mut self) -> bool {
             false
         }
+    }
+}
+
+/// What the memory model sees of a barrier that one side pays for.
+mod membarrier {
+    use std::time::Duration;
+
+    use crate::atomic::{Ordering::SeqCst, fence};
+
+    pub(crate) fn light() {
+        fence(SeqCst);
+    }
+
+    pub(crate) fn heavy(slice: Duration) -> Duration {
+        fence(SeqCst);
+        slice
     }
 }
 

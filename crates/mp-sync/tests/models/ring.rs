@@ -47,7 +47,8 @@ impl Side {
             }
             let value = change();
             self.position.store(own + 1, Release);
-            guard.release().ring(&self.moved);
+            drop(guard);
+            self.moved.ring();
             Some(value)
         };
         let value = other.moved.wait_for(Deadline::never(), attempt);

@@ -6,8 +6,8 @@ use loom::sync::atomic::Ordering::{AcqRel, SeqCst};
 
 use crate::{
     atomic::{AtomicU32, Word},
-    lock::{HOLDER, OWNER_DIED, WAITERS},
     sys,
+    words::{HOLDER, OWNER_DIED, WAITERS},
 };
 
 loom::thread_local! {
@@ -103,5 +103,22 @@ impl Pending {
         if step() {
             PENDING.with(|pending| *pending.borrow_mut() = None);
         }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held(Pending, bool);
+
+impl Held {
+    pub(crate) fn new(pending: Pending, owner_died: bool) -> Self {
+        Self(pending, owner_died)
+    }
+
+    pub(crate) fn owner_died(self) -> bool {
+        self.1
+    }
+
+    pub(crate) fn end(self) {
+        self.0.end();
     }
 }
