@@ -10,7 +10,7 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags};
 
-use crate::{Deadline, PidFd, Result, retry, sys};
+use crate::{Deadline, PidFd, Result, sys};
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,15 +211,35 @@ pub fn until<T>(
     deadline: Deadline,
     mut operation: impl FnMut(bool) -> io::Result<T>,
 ) -> io::Result<Option<T>> {
-    let may_block = deadline.is_never();
+    match operation(deadline.is_never()) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => until_ready(fd, interest, deadline, operation, error),
+    }
+}
+
+/// [`until`] where the first attempt has failed with `error`. Apart, so that the other case is short enough to be inlined.
+#[cold]
+fn until_ready<T>(
+    fd: BorrowedFd<'_>,
+    interest: Interest,
+    deadline: Deadline,
+    mut operation: impl FnMut(bool) -> io::Result<T>,
+    mut error: io::Error,
+) -> io::Result<Option<T>> {
     loop {
-        match retry(|| operation(may_block)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return result.map(Some),
+        match error.kind() {
+            io::ErrorKind::Interrupted => {}
+            // Who does not wait has been told already that it would have to, and need not ask a second time.
+            io::ErrorKind::WouldBlock => {
+                if deadline.is_past() || !wait(fd, interest, deadline)? {
+                    return Ok(None);
+                }
+            }
+            _ => return Err(error),
         }
-        // Who does not wait has been told already that it would have to, and need not ask a second time.
-        if deadline.is_past() || !wait(fd, interest, deadline)? {
-            return Ok(None);
+        match operation(deadline.is_never()) {
+            Ok(value) => return Ok(Some(value)),
+            Err(next) => error = next,
         }
     }
 }

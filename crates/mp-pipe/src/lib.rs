@@ -57,10 +57,11 @@
 //!
 //! A read that may wait is `read(2)`. A write is `pwritev2(2)`, which alone can be told to raise no signal (`RWF_NOSIGNAL`):
 //! a library does not know what `SIGPIPE` does by the time of the write, and asking costs more. The kernel takes longer for
-//! it than for `write(2)`, so a few bytes written and read cost 1.2 times as much. Not to wait is told in the same way to
-//! `preadv2(2)`: 1.4 times as much as with a descriptor that never waits; and who finds nothing asks the kernel twice. Before Linux
-//! 6.18 there are two more calls around each write. A program that knows `SIGPIPE` to be ignored for good converts into a
-//! [`std::io::PipeWriter`], and back.
+//! it than for `write(2)`, so a few bytes written and read cost 1.12 to 1.2 times as much, of which the call itself takes 1.13. Not
+//! to wait is told in the same way to `preadv2(2)`: 1.25 to 1.3 times as much as with a descriptor that never waits, and 1.4 times
+//! where there is nothing; again that is what the call itself takes. Every form that need not wait is one call. Before Linux 6.18
+//! there are two more around each write. A program that knows `SIGPIPE` to be ignored for good converts into a
+//! [`std::io::PipeWriter`], and back. `cargo bench -p mp-benches --bench raw` measures it.
 //!
 //! # Differences from std
 //!

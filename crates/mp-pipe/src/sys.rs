@@ -56,9 +56,15 @@ pub(crate) fn read_now(end: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: `part` is `buffer`, which is valid for writes of its length.
     match count(unsafe { libc::preadv2(fd, &raw const part, 1, -1, libc::RWF_NOWAIT) }) {
         // The kernel does not know the flag for this end.
-        Err(error) if is_unsupported(&error) => read(end.anew(OFlag::O_RDONLY)?, buffer),
+        Err(error) if is_unsupported(&error) => read_anew(end, buffer),
         result => result,
     }
+}
+
+/// Reading without waiting where the kernel does not know `RWF_NOWAIT` for this end.
+#[cold]
+fn read_anew(end: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
+    read(end.anew(OFlag::O_RDONLY)?, buffer)
 }
 
 /// `writev(2)` that fails with `EPIPE` and raises no signal; where it may not block also with `EAGAIN`.
@@ -77,6 +83,7 @@ pub(crate) fn write(end: &Handle, parts: &[IoSlice<'_>], may_block: bool) -> io:
 }
 
 /// Writing without waiting where the kernel does not know `RWF_NOWAIT` for this end.
+#[cold]
 fn write_anew(end: &Handle, parts: &[IoSlice<'_>]) -> io::Result<usize> {
     match end.anew(OFlag::O_WRONLY) {
         Ok(anew) => write_quietly(anew, parts, 0),
@@ -95,12 +102,22 @@ fn write_quietly(
     parts: &[IoSlice<'_>],
     flags: libc::c_int,
 ) -> io::Result<usize> {
-    if !NOSIGNAL_IS_UNKNOWN.load(Relaxed) {
-        match writev(fd, parts, flags | RWF_NOSIGNAL) {
-            Err(error) if is_unsupported(&error) => {}
-            result => return result,
-        }
+    if NOSIGNAL_IS_UNKNOWN.load(Relaxed) {
+        return write_masked(fd, parts, flags);
     }
+    match writev(fd, parts, flags | RWF_NOSIGNAL) {
+        Err(error) if is_unsupported(&error) => write_masked(fd, parts, flags),
+        result => result,
+    }
+}
+
+/// The same where the kernel does not know [`RWF_NOSIGNAL`], or one of `flags`.
+#[cold]
+fn write_masked(
+    fd: BorrowedFd<'_>,
+    parts: &[IoSlice<'_>],
+    flags: libc::c_int,
+) -> io::Result<usize> {
     let result = without_sigpipe(|| writev(fd, parts, flags));
     if !result.as_ref().is_err_and(is_unsupported) {
         // The rest of `flags` is known, so it was `RWF_NOSIGNAL` that was refused.
@@ -129,6 +146,7 @@ fn count(value: isize) -> io::Result<usize> {
 }
 
 /// The kernel does not know a flag, or a sandbox the call. Pipes have no other use for these errors.
+#[cold]
 fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EPERM))
 }
@@ -204,10 +222,6 @@ mod tests {
     fn ends(flags: OFlag) -> (Handle, Handle) {
         let (reader, writer) = nix::unistd::pipe2(flags).unwrap();
         (reader.into(), writer.into())
-    }
-
-    fn read_anew(reader: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
-        read(reader.anew(OFlag::O_RDONLY)?, buffer)
     }
 
     #[test]

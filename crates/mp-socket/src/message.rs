@@ -100,8 +100,7 @@ pub(crate) fn receive<A: SockaddrLike>(
 ) -> Result<Arrival<A>, TimeoutError> {
     let room = buffer.len();
     if room == 0 {
-        let reason = "the buffer is empty";
-        return Err(Error::invalid_input("receive from", nature.object, reason).into());
+        return Err(no_room(nature).into());
     }
     // Asks for the true length of a message that is cut. A TCP socket would throw the bytes away instead.
     let whole = if nature.has_messages { libc::MSG_TRUNC } else { 0 };
@@ -115,7 +114,7 @@ pub(crate) fn receive<A: SockaddrLike>(
             // A peer died before it had read everything. This is reported once, and ahead of what it had sent before;
             // that follows now, and then the end.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                sys::recvmsg(socket, buffer, take_fds, flags)
+                receive_rest(socket, buffer, take_fds, flags)
             }
             result => result,
         }
@@ -124,6 +123,22 @@ pub(crate) fn receive<A: SockaddrLike>(
         .map_err(|error| Error::new("receive from", nature.object, error))?
         .ok_or(TimeoutError::TimedOut)?;
     Ok(check(arrival, room, take_fds, nature)?)
+}
+
+#[cold]
+fn no_room(nature: Nature) -> Error {
+    Error::invalid_input("receive from", nature.object, "the buffer is empty")
+}
+
+/// What a peer had sent that was then reset.
+#[cold]
+fn receive_rest<A: SockaddrLike>(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    take_fds: bool,
+    flags: libc::c_int,
+) -> io::Result<Arrival<A>> {
+    sys::recvmsg(socket, buffer, take_fds, flags)
 }
 
 /// [`receive`] where nothing but the bytes is wanted: how many came.
@@ -156,23 +171,29 @@ fn check<A>(
     take_fds: bool,
     nature: Nature,
 ) -> Result<Arrival<A>> {
+    if arrival.flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) == 0 {
+        return Ok(arrival);
+    }
+    Err(lost(&arrival, room, take_fds, nature))
+}
+
+/// What a message has lost.
+#[cold]
+fn lost<A>(arrival: &Arrival<A>, room: usize, take_fds: bool, nature: Nature) -> Error {
     let fail = |cause| Error::new("receive from", nature.object, cause);
     let invalid = |reason| fail(io::Error::new(io::ErrorKind::InvalidData, reason));
     if arrival.flags & libc::MSG_TRUNC != 0 {
         let len = arrival.len;
-        return Err(invalid(format!("a message of {len} bytes, cut to {room}, is lost")));
-    }
-    if arrival.flags & libc::MSG_CTRUNC == 0 {
-        return Ok(arrival);
+        return invalid(format!("a message of {len} bytes, cut to {room}, is lost"));
     }
     if !take_fds {
         let reason = "what came carried file descriptors; they are closed, and it is lost";
-        return Err(invalid(reason.to_owned()).with_hint("receive it with `recv_with_fds`"));
+        return invalid(reason.to_owned()).with_hint("receive it with `recv_with_fds`");
     }
-    Err(fail(io::Error::from_raw_os_error(libc::EMFILE)).with_hint(format!(
+    fail(io::Error::from_raw_os_error(libc::EMFILE)).with_hint(format!(
         "only {} of the file descriptors that came could be installed, and are closed again; raise RLIMIT_NOFILE",
         arrival.fds.len()
-    )))
+    ))
 }
 
 /// Refuses a descriptor that is not a socket of one of these domains and of this type.

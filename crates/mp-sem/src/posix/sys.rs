@@ -141,17 +141,25 @@ impl Raw {
     pub(super) fn wait(&self, deadline: Deadline) -> io::Result<()> {
         let sem = self.sem.as_ptr();
         // A deadline is not looked at before it has to be: the clock costs more than a permit.
-        let taken = retry(|| match deadline.is_never() {
+        let taken = match deadline.is_never() {
             // SAFETY: the place holds a semaphore as long as `self` lives.
             true => cvt(unsafe { libc::sem_wait(sem) }),
             // SAFETY: as above.
             false => cvt(unsafe { libc::sem_trywait(sem) }),
-        });
+        };
         match taken {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !deadline.is_past() => {
-                self.wait_until(deadline)
-            }
-            result => result.map(drop),
+            Ok(_) => Ok(()),
+            Err(error) => self.wait_on(deadline, error),
+        }
+    }
+
+    /// [`wait`](Self::wait) where the first attempt has failed with `error`.
+    #[cold]
+    fn wait_on(&self, deadline: Deadline, error: io::Error) -> io::Result<()> {
+        match error.kind() {
+            io::ErrorKind::Interrupted => self.wait_until(deadline),
+            io::ErrorKind::WouldBlock if !deadline.is_past() => self.wait_until(deadline),
+            _ => Err(error),
         }
     }
 
