@@ -223,6 +223,12 @@ impl Inner {
         let place = Place { offset: self.word(units, 1)?, len: self.word(units, 2)? };
         if self.outside.is_valid(place, units) { Ok(place) } else { Err(damaged("read")) }
     }
+
+    /// How long all parts but the last one of the record at `units` are, whose contents are in `place`.
+    pub(crate) fn head_len(&self, units: u32, place: Place) -> Result<u64> {
+        let len = Record::head_len(self.word(units, 0)?);
+        if len <= place.len { Ok(len) } else { Err(damaged("read")) }
+    }
 }
 
 /// Tries until `attempt` gives a value: once; then again whenever `appears` sees a reason to, which it looks for as long as

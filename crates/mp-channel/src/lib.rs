@@ -62,6 +62,7 @@ mod lease;
 mod outside;
 mod pace;
 mod parts;
+mod pieces;
 mod poll;
 mod pop;
 mod position;

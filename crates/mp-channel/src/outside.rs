@@ -13,7 +13,8 @@
 
 use mp_os::{Error, Result};
 use mp_shm::{Segment, SparseSegment};
-use std::{fs::File, io, os::unix::fs::MetadataExt, sync::OnceLock};
+use nix::sys::stat::fstat;
+use std::{io, sync::OnceLock};
 
 use crate::{
     error::damaged,
@@ -47,6 +48,14 @@ pub(crate) struct Outside {
 pub(crate) struct Place {
     pub(crate) offset: u64,
     pub(crate) len: u64,
+}
+
+impl Place {
+    /// The first `len` bytes of it, which it must have, and the others.
+    pub(crate) fn split_at(self, len: u64) -> (Self, Self) {
+        let rest = Self { offset: self.offset + len, len: self.len - len };
+        (Self { offset: self.offset, len }, rest)
+    }
 }
 
 /// What is in flight, oldest first.
@@ -178,9 +187,9 @@ impl InFlight {
 /// Makes sure that `file` has as much memory as a record of `len` bytes takes: a peer may have made the length up.
 pub(crate) fn check_written(file: &SparseSegment, len: u64) -> Result<()> {
     const BLOCK: u64 = 512;
-    let file = File::from(file.try_clone_fd()?);
-    let status = file.metadata().map_err(|error| Error::new("size", "a ring's file", error))?;
-    if status.blocks().saturating_mul(BLOCK) < len { Err(damaged("pop from")) } else { Ok(()) }
+    let status = fstat(file).map_err(|error| Error::new("size", "a ring's file", error.into()))?;
+    let written = status.st_blocks.cast_unsigned().saturating_mul(BLOCK);
+    if written < len { Err(damaged("pop from")) } else { Ok(()) }
 }
 
 /// The contents of a record do not fit into this process.

@@ -250,7 +250,7 @@ impl Inner {
     }
 
     #[inline]
-    fn wait_for_record<T>(
+    pub(crate) fn wait_for_record<T>(
         &self,
         deadline: Option<Deadline>,
         attempt: impl FnMut() -> Result<Option<T>, PopError>,

@@ -133,6 +133,7 @@ impl Inner {
         if len > max {
             return Err(PushError::TooLarge { len, max });
         }
+        let head_len = (len - parts.last().map_or(0, |last| last.len())) as u64;
         let tail_side = &self.header().tail;
         self.wait_for_room(deadline, || {
             self.append(deadline, |head, tail, free| {
@@ -145,7 +146,7 @@ impl Inner {
                     return Ok(tail);
                 };
                 self.outside.write(place, parts)?;
-                self.write_place(tail.units, place)?;
+                self.write_place(tail.units, place, head_len)?;
                 // Before the commit: too new a mark costs a search, too old a one would hide the record.
                 tail_side.set_outside(next);
                 Ok(next)
@@ -267,8 +268,8 @@ impl Inner {
         Ok(())
     }
 
-    fn write_place(&self, units: u32, place: Place) -> Result<()> {
-        self.set_word(units, 0, Record::Outside.to_bits())?;
+    fn write_place(&self, units: u32, place: Place, head_len: u64) -> Result<()> {
+        self.set_word(units, 0, Record::outside_bits(head_len))?;
         self.set_word(units, 1, place.offset)?;
         self.set_word(units, 2, place.len)
     }

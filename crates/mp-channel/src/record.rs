@@ -7,7 +7,7 @@ use crate::position::Position;
 pub(crate) enum Record {
     /// So many bytes follow.
     Inside(u64),
-    /// A place outside the ring follows, as two words.
+    /// A place outside the ring follows, as two words. This one has the length of all parts but the last one besides.
     Outside,
 }
 
@@ -25,6 +25,16 @@ impl Record {
             Self::Inside(len) => INSIDE | len & !KIND,
             Self::Outside => OUTSIDE,
         }
+    }
+
+    /// The word of a record outside, of which all parts but the last one have so many bytes.
+    pub(crate) fn outside_bits(head_len: u64) -> u64 {
+        OUTSIDE | head_len & !KIND
+    }
+
+    /// What the word of a record outside says of its parts.
+    pub(crate) fn head_len(bits: u64) -> u64 {
+        bits & !KIND
     }
 
     /// `None` for a word that no push writes.
@@ -58,6 +68,9 @@ mod tests {
         for record in [Record::Inside(0), Record::Inside(8), Record::Inside(9), Record::Outside] {
             assert_eq!(Record::from_bits(record.to_bits()), Some(record));
         }
+        let outside = Record::outside_bits(77);
+        assert_eq!(Record::from_bits(outside), Some(Record::Outside));
+        assert_eq!(Record::head_len(outside), 77);
         assert_eq!(Record::from_bits(0), None, "untouched memory is no record");
         assert_eq!(Record::Inside(0).units(), 1);
         assert_eq!(Record::Inside(8).units(), 2);

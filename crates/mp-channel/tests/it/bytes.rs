@@ -72,7 +72,8 @@ fn operate(ring: &Ring, operation: u8, input: &mut Input<'_>, buffers: &mut Buff
             drop(ring.try_push(&vec![operation; len]));
         }
         4 => drop(ring.try_push_many([&[4; 10][..], &[5; 1000], &[6; 2000], &[]])),
-        5 | 6 => drop(ring.try_pop(record)),
+        5 => drop(ring.try_pop(record)),
+        6 => drop(ring.try_pop_parts(record, &mut Vec::new())),
         7 => drop(ring.try_pop_many(input.take::<1>()[0].into(), batch)),
         8 | 9 => {
             if let Ok(lease) = ring.try_lease(record) {

@@ -16,7 +16,7 @@ impl Random {
             1 => u64::MAX - (random >> 58),
             2 => 1 << (random >> 58),
             3 => 1 << 56 | (random >> 40),
-            4 => 2 << 56,
+            4 => 2 << 56 | (random >> 40 & 0xfff),
             5 => random >> 32,
             _ => random,
         }
@@ -32,6 +32,7 @@ fn use_it(ring: &Ring, record: &mut Vec<u8>, batch: &mut Batch, random: &mut Ran
         2 => drop(ring.push_timeout(&[3; 5000], soon)),
         3 => drop(ring.try_push_many([&[4; 10][..], &[5; 1000], &[6; 2000]])),
         4 => drop(ring.try_pop_many(5, batch)),
+        5 if random.next().is_multiple_of(2) => drop(ring.try_pop_parts(record, &mut Vec::new())),
         5 => drop(ring.pop_timeout(record, soon)),
         6 => drop((ring.len(), ring.is_full(), ring.is_closed())),
         _ => drop(ring.try_pop(record)),

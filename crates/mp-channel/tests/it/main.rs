@@ -12,6 +12,7 @@ mod kill;
 mod lease;
 mod limits;
 mod model;
+mod pieces;
 mod poll;
 mod random;
 mod storm;

@@ -90,7 +90,7 @@ impl Model {
                     self.no_room();
                 }
             }
-            4..7 => match handle.try_pop(&mut self.popped) {
+            4..7 => match self.pop(&handle, random.below(2) == 0) {
                 Ok(()) => assert_eq!(Some(&self.popped), self.expected.pop_front().as_ref()),
                 Err(error) => {
                     assert!(matches!(error, TryPopError::Empty) && self.expected.is_empty());
@@ -106,6 +106,17 @@ impl Model {
         }
         assert_eq!(handle.len(), self.expected.len());
         assert_eq!(handle.stats().pushed - handle.stats().popped, handle.len() as u64);
+    }
+
+    /// Takes a record, whole or in pieces.
+    fn pop(&mut self, handle: &Ring, is_whole: bool) -> Result<(), TryPopError> {
+        if is_whole {
+            return handle.try_pop(&mut self.popped);
+        }
+        let mut tail = Vec::new();
+        handle.try_pop_parts(&mut self.popped, &mut tail)?;
+        self.popped.extend(tail);
+        Ok(())
     }
 
     /// A refusal needs a reason: all places taken, or bytes, of which the shortest record takes few.

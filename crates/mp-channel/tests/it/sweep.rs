@@ -161,6 +161,10 @@ fn outside() {
         kill("pop from outside", 4080, mixed, &[2, 3], |ring| {
             ring.pop(&mut Vec::with_capacity(LARGE)).unwrap();
         });
+        kill("pop of two pieces from outside", 4080, mixed, &[2, 3], |ring| {
+            let (mut head, mut tail) = (Vec::new(), Vec::with_capacity(LARGE));
+            ring.pop_parts(&mut head, &mut tail).unwrap();
+        });
     });
 }
 
