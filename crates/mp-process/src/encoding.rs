@@ -2,6 +2,7 @@
 
 mod deserializer;
 mod fault;
+mod parts;
 mod serializer;
 mod sys;
 
@@ -10,6 +11,7 @@ use std::{error, fmt, io};
 use mp_os::transfer;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use self::parts::{decode_parts, encode_parts};
 use self::{
     deserializer::Deserializer,
     fault::{Cause, Fault},
@@ -44,7 +46,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(),
 
 /// [`encode`], but for bytes at the end that are in one piece in `value`: they are the result, and need not be copied.
 ///
-/// All of a `Vec<u8>` or a `String` but its length is such a piece, and nothing of another type is.
+/// All of a `Vec<u8>`, a `String`, a `[u8]` or a `str` but its length is such a piece, and nothing of another type is.
 ///
 /// # Errors
 ///
@@ -61,7 +63,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(),
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[inline]
-pub fn encode_head<'a, T: Serialize>(
+pub fn encode_head<'a, T: Serialize + ?Sized>(
     value: &'a T,
     out: &mut Vec<u8>,
 ) -> Result<&'a [u8], EncodeError> {

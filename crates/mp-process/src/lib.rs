@@ -38,7 +38,7 @@
 //! | [`Connection`], [`SendError`], [`RecvError`] | messages between processes: bytes, or values with open files and other handles inside |
 //! | [`Duplex`], [`SendOnly`], [`RecvOnly`]; [`Sends`], [`Receives`] | which way an end of a connection may be used |
 //! | [`TaskKey`], [`Call`] | a function as data, for workers that run many of them |
-//! | [`encode`], [`encode_head`], [`decode`] | values as bytes |
+//! | [`encode`], [`encode_head`], [`encode_parts`], [`decode`], [`decode_parts`] | values as bytes |
 //! | [`is_child`], [`init`] | for programs that want to know, or that turn the constructor off |
 //!
 //! # How a process is started
@@ -138,7 +138,7 @@ pub use crate::{
     current::{
         CurrentProcess, Ids, ParentProcess, cpu_count, current_process, ids, parent_process,
     },
-    encoding::{DecodeError, EncodeError, decode, encode, encode_head},
+    encoding::{DecodeError, EncodeError, decode, decode_parts, encode, encode_head, encode_parts},
     entry::{init, is_child},
     error::{JoinTimeoutError, ProcessError, SpawnError},
     fork::{fork, fork_unchecked},

@@ -57,8 +57,9 @@ impl<'de> Deserializer<'de> {
         Err(if is_cut { DeserializeUnexpectedEnd } else { DeserializeBadVarint }.into())
     }
 
+    /// A length as it stands before a sequence.
     #[inline]
-    fn len(&mut self) -> Result<usize> {
+    pub(super) fn len(&mut self) -> Result<usize> {
         self.varint(usize::BITS).map(|len| len as usize)
     }
 }
