@@ -1,4 +1,5 @@
 mod batch;
+mod borrowed;
 mod error;
 mod joinable;
 mod simple;
@@ -13,7 +14,7 @@ use std::{
 
 use mp_channel::{Ring, RingStats};
 use mp_os::{Deadline, poll::Source};
-use mp_process::{decode, encode_head};
+use mp_process::decode_parts;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
 pub use self::{
@@ -191,11 +192,7 @@ impl<T: Serialize> Queue<T> {
     }
 
     fn put_until(&self, item: T, deadline: Deadline) -> Result<(), PutError<T>> {
-        let pushed = with_bytes(|bytes| {
-            let tail = encode_head(&item, bytes)?;
-            Ok(self.ring.push_parts_until(&[bytes, tail], deadline)?)
-        });
-        pushed.map_err(|error: PutError<()>| error.with_item(item))
+        self.push(&item, deadline).map_err(|error| error.with_item(item))
     }
 }
 
@@ -239,8 +236,9 @@ impl<T: DeserializeOwned> Queue<T> {
 
     fn get_until(&self, deadline: Deadline) -> Result<T, GetError> {
         with_bytes(|bytes| {
-            self.ring.pop_until(bytes, deadline)?;
-            Ok(decode(bytes)?)
+            let mut tail = Vec::new();
+            self.ring.pop_parts_until(bytes, &mut tail, deadline)?;
+            Ok(decode_parts(bytes, tail)?)
         })
     }
 }
