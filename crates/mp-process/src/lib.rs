@@ -147,5 +147,5 @@ pub use crate::{
     preload::set_forkserver_preload,
     setup::Limit,
     stdio::{Captured, Stdio},
-    task::{Call, CallOutcome, TaskError, TaskKey, Tasks},
+    task::{Call, CallOutcome, TaskBytes, TaskError, TaskKey, Tasks},
 };

@@ -6,6 +6,7 @@ use std::{
     any::type_name,
     error, fmt,
     hash::{DefaultHasher, Hash, Hasher},
+    mem,
 };
 
 use mp_os::transfer;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Panic,
-    encoding::{self, DecodeError},
+    encoding::{self, DecodeError, EncodeError},
     image::Image,
     panic::catch,
 };
@@ -147,14 +148,15 @@ pub trait Call: Send {
 /// # Examples
 ///
 /// ```
-/// use mp_process::{CallOutcome, TaskKey, Tasks};
+/// use mp_process::{CallOutcome, TaskBytes, TaskKey, Tasks};
 ///
-/// struct Reciprocals { divisors: Vec<[u8; 1]>, results: Vec<u8>, failures: usize }
+/// struct Reciprocals { divisors: Vec<[u8; 1]>, results: Vec<u8>, tail: Vec<u8>, failures: usize }
 ///
 /// impl Tasks for Reciprocals {
-///     fn next(&mut self) -> Option<(&[u8], &mut Vec<u8>)> {
+///     fn next(&mut self) -> Option<TaskBytes<'_>> {
 ///         self.divisors.truncate(self.divisors.len() - 1);
-///         Some((self.divisors.last()?, &mut self.results))
+///         let argument = self.divisors.last()?;
+///         Some(TaskBytes { argument, result: &mut self.results, tail: &mut self.tail })
 ///     }
 ///
 ///     fn fail(&mut self, _: CallOutcome) {
@@ -162,7 +164,8 @@ pub trait Call: Send {
 ///     }
 /// }
 ///
-/// let mut tasks = Reciprocals { divisors: vec![[1], [0], [5], [9]], results: vec![], failures: 0 };
+/// let divisors = vec![[1], [0], [5], [9]];
+/// let mut tasks = Reciprocals { divisors, results: vec![], tail: vec![], failures: 0 };
 /// TaskKey::of(|divisor: u8| 100 / divisor)?.resolve(&[])?.call_each(&mut tasks);
 /// assert_eq!((tasks.results, tasks.failures), (vec![20, 100], 1));
 /// # Ok::<(), mp_process::TaskError>(())
@@ -170,10 +173,23 @@ pub trait Call: Send {
 pub trait Tasks {
     /// The bytes of the next argument, and where those of its result go; `None` ends the loop. The task before has
     /// returned, and its result is complete, unless it has [failed](Self::fail).
-    fn next(&mut self) -> Option<(&[u8], &mut Vec<u8>)>;
+    fn next(&mut self) -> Option<TaskBytes<'_>>;
 
     /// The task begun last has no result, although a part of one may have been appended.
     fn fail(&mut self, outcome: CallOutcome);
+}
+
+/// The bytes of an argument, and where those of its result go.
+///
+/// Large ones may be in two pieces, of which the second is [passed on](crate::encode_parts) and not copied.
+#[derive(Debug)]
+pub struct TaskBytes<'a> {
+    /// Those of the argument, or the first of them.
+    pub argument: &'a [u8],
+    /// Where those of the result, or the first of them, are appended.
+    pub result: &'a mut Vec<u8>,
+    /// The last bytes of the argument, if they are apart, and then those of the result.
+    pub tail: &'a mut Vec<u8>,
 }
 
 /// How a [`Call`] ended.
@@ -302,8 +318,8 @@ fn attempt_each<A: DeserializeOwned, R: Serialize>(
     function: impl Fn(A) -> R,
     tasks: &mut dyn Tasks,
 ) {
-    while let Some((mut argument, output)) = tasks.next() {
-        if let Err(failure) = attempt(&function, &mut argument, output) {
+    while let Some(bytes) = tasks.next() {
+        if let Err(failure) = attempt_parts(&function, bytes) {
             tasks.fail(failure);
         }
     }
@@ -311,17 +327,48 @@ fn attempt_each<A: DeserializeOwned, R: Serialize>(
 
 /// Decodes, calls and encodes once.
 #[inline]
+fn attempt_parts<A: DeserializeOwned, R: Serialize>(
+    function: impl FnOnce(A) -> R,
+    bytes: TaskBytes<'_>,
+) -> Result<(), CallOutcome> {
+    let TaskBytes { mut argument, result, tail } = bytes;
+    let argument = if tail.is_empty() {
+        encoding::take(&mut argument)
+    } else {
+        encoding::decode_parts(argument, mem::take(tail))
+    };
+    let returned = run(function, argument)?;
+    let large = encoding::encode_parts(returned, result).map_err(unencodable)?;
+    if !large.is_empty() {
+        *tail = large;
+    }
+    Ok(())
+}
+
+/// Decodes, calls and encodes once, in one piece each.
+#[inline]
 fn attempt<A: DeserializeOwned, R: Serialize>(
     function: impl FnOnce(A) -> R,
     input: &mut &[u8],
     output: &mut Vec<u8>,
 ) -> Result<(), CallOutcome> {
-    let argument = encoding::take(input)
-        .map_err(|error| CallOutcome::ArgumentUndecodable(error.to_string()))?;
+    let result = run(function, encoding::take(input))?;
+    encoding::encode(&result, output).map_err(unencodable)
+}
+
+#[inline]
+fn run<A, R>(
+    function: impl FnOnce(A) -> R,
+    argument: Result<A, DecodeError>,
+) -> Result<R, CallOutcome> {
+    let argument = argument.map_err(|error| CallOutcome::ArgumentUndecodable(error.to_string()))?;
     // Its handles have come, and those of the result go later: what it serializes itself is no part of either.
-    let result = transfer::outside(|| function(argument));
-    encoding::encode(&result, output)
-        .map_err(|error| CallOutcome::ResultUnencodable(error.to_string()))
+    Ok(transfer::outside(|| function(argument)))
+}
+
+#[cold]
+fn unencodable(error: EncodeError) -> CallOutcome {
+    CallOutcome::ResultUnencodable(error.to_string())
 }
 
 #[cfg(test)]

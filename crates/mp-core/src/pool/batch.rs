@@ -3,7 +3,7 @@
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use mp_os::transfer::{self, Fd};
-use mp_process::{EncodeError, TaskKey, encode};
+use mp_process::{EncodeError, TaskKey, encode, encode_parts};
 use serde::{Deserialize, Serialize};
 
 use super::{frame, job::Options, journal::Watch};
@@ -52,8 +52,8 @@ pub(super) struct Function {
 
 /// Where the outcomes of a job's tasks go, by the task's index in the job. Each index is heard of once.
 pub(super) trait Job: Send + Sync {
-    /// Takes in the framed results of the `count` tasks from `first` on.
-    fn deliver(&self, first: u64, count: u32, results: &[u8]);
+    /// Takes in the framed results of the `count` tasks from `first` on, of which the last one ends with `tail`.
+    fn deliver(&self, first: u64, count: u32, results: &[u8], tail: Vec<u8>);
 
     /// Takes in that the `count` tasks from `first` on ended without a result.
     fn fail(&self, first: u64, count: u32, error: &TaskError);
@@ -75,8 +75,10 @@ pub(super) struct Batch {
     /// The index of the first task in its job.
     pub(super) first: u64,
     pub(super) count: u32,
-    /// The framed arguments.
+    /// The framed arguments,
     pub(super) args: Vec<u8>,
+    /// and the end of the last one, where that is a large piece of bytes.
+    pub(super) tail: Vec<u8>,
     /// The descriptors of the handles in the last task's argument; the others have none.
     pub(super) handles: Option<Arc<Blob>>,
     /// How many workers have died of the first task, and how many may before it fails.
@@ -97,8 +99,8 @@ impl Batch {
     ) -> Self {
         let Options { retries, timeout: limit, .. } = options;
         let watch = limit.map_or(Watch::Not, |_| Watch::Timed);
-        let (count, args, handles, deaths) = (0, Vec::new(), None, 0);
-        Self { job, function, first, count, args, handles, deaths, retries, limit, watch }
+        let (count, args, tail, handles, deaths) = (0, Vec::new(), Vec::new(), None, 0);
+        Self { job, function, first, count, args, tail, handles, deaths, retries, limit, watch }
     }
 
     /// Lets its running tasks be cancelled.
@@ -115,7 +117,7 @@ impl Batch {
 
     /// Appends tasks for as long as `next` gives arguments and `wants` more, by the count and bytes so far.
     ///
-    /// An argument with handles ends the batch, and so does one that cannot be encoded, which is left out.
+    /// An argument with handles or a large tail ends the batch, and so does one that cannot be encoded, which is left out.
     pub(super) fn fill<A: Serialize>(
         &mut self,
         mut next: impl FnMut() -> Option<A>,
@@ -123,10 +125,11 @@ impl Batch {
     ) -> Result<(), String> {
         let (filled, fds) = transfer::collect(|| {
             while wants(self.count, self.args.len())
+                && self.tail.is_empty()
                 && transfer::collected() == 0
                 && let Some(argument) = next()
             {
-                frame::push(&mut self.args, |out| encode(&argument, out))?;
+                self.tail = frame::push(&mut self.args, |out| encode_parts(argument, out))?;
                 self.count += 1;
             }
             Ok(())
@@ -135,6 +138,11 @@ impl Batch {
             self.handles = Some(Arc::new(Blob::of_fds(fds)));
         }
         filled
+    }
+
+    /// The length of its arguments in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.args.len() + self.tail.len()
     }
 
     /// Gives up the first `done` tasks; `None` where no other is left.
@@ -162,13 +170,14 @@ impl Batch {
             count,
             args: self.args[..self.args_len(count)].to_vec(),
             // They are those of the last task.
+            tail: Vec::new(),
             handles: None,
             ..self
         };
         (first, self.after(count))
     }
 
-    /// The length of the first `count` framed arguments in bytes.
+    /// The length of the first `count` framed arguments in bytes, the last one not among them.
     fn args_len(&self, count: u32) -> usize {
         let mut rest = &self.args[..];
         frame::skip(&mut rest, count);

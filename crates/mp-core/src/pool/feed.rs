@@ -11,6 +11,7 @@ use super::{
     job::Options,
     local::Local,
     slot::{RECORD_LEN, ahead},
+    spares::LARGE,
 };
 use crate::{Result, TaskError};
 
@@ -49,8 +50,10 @@ where
     /// How many tasks have been given to the pool.
     given: u64,
     is_exhausted: bool,
-    /// The number of tasks in the newest batch.
+    /// The number of tasks in the newest batch,
     batch_len: u64,
+    /// and whether their arguments are long.
+    is_large: bool,
 }
 
 impl<A, I, R, S> Feed<I, R, S>
@@ -77,6 +80,7 @@ where
             given: 0,
             is_exhausted: false,
             batch_len: 0,
+            is_large: false,
         }
     }
 
@@ -89,6 +93,9 @@ where
         while !self.is_exhausted && self.is_in_window(taken) && self.local.has_room() {
             let job = Arc::clone(&self.inbox) as _;
             let mut batch = Batch::new(job, Arc::clone(&self.function), self.given, self.options);
+            if self.is_large {
+                batch.args = self.local.spares.take();
+            }
             self.batch_len = self.next_len(taken);
             let is_exhausted = &mut self.is_exhausted;
             let items = &mut self.items;
@@ -100,6 +107,7 @@ where
             let filled =
                 batch.fill(next, |count, len| u64::from(count) < self.batch_len && len < BATCH_LEN);
             let count = u64::from(batch.count);
+            self.is_large = batch.args.len() >= LARGE;
             if count > 0 {
                 self.local.submit(batch).inspect_err(|_| self.is_exhausted = true)?;
             }

@@ -1,6 +1,8 @@
 //! Many items in one byte string: a little-endian `u32` (length, and one bit that marks a failure) before each.
 //!
 //! Boundaries that do not depend on decoding let one undecodable item fail alone.
+//!
+//! The end of the last item may lie elsewhere, as its tail: a large piece of bytes that is passed on rather than copied.
 
 /// The bit of the prefix that says "this is a failure, not a value".
 const FAILED: u32 = 1 << 31;
@@ -16,15 +18,16 @@ pub(super) enum Frame<'a> {
     Failure(&'a [u8]),
 }
 
-/// Appends what `write` appends as one item; on an error `out` is as before.
+/// Appends what `write` appends as one item, which ends with the tail that `write` gives, the result; on an error `out` is as
+/// before.
 #[inline]
 pub(super) fn push<E: ToString>(
     out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-) -> Result<(), String> {
+    write: impl FnOnce(&mut Vec<u8>) -> Result<Vec<u8>, E>,
+) -> Result<Vec<u8>, String> {
     let item = Item::begin(out);
     let written = write(out).map_err(|error| error.to_string());
-    let pushed = written.and_then(|()| item.end(out, Kind::Value));
+    let pushed = written.and_then(|tail| item.end(out, tail.len(), Kind::Value).map(|()| tail));
     if pushed.is_err() {
         out.truncate(item.start);
     }
@@ -46,10 +49,10 @@ impl Item {
         Self { start }
     }
 
-    /// What has been appended since it [began](Self::begin) is the item, unless that is too long.
+    /// What has been appended since it [began](Self::begin) is the item, and so many bytes elsewhere, unless that is too long.
     #[inline]
-    pub(super) fn end(self, out: &mut [u8], kind: Kind) -> Result<(), String> {
-        let len = out.len() - self.start - PREFIX;
+    pub(super) fn end(self, out: &mut [u8], tail_len: usize, kind: Kind) -> Result<(), String> {
+        let len = out.len() - self.start - PREFIX + tail_len;
         if len > MAX_LEN {
             return Err(too_long(len));
         }
@@ -86,6 +89,13 @@ pub(super) fn take<'a>(bytes: &mut &'a [u8]) -> Option<Frame<'a>> {
     Some(if prefix & FAILED == 0 { Frame::Value(item) } else { Frame::Failure(item) })
 }
 
+/// What is here of the only item in `bytes`, which ends with a tail of so many bytes; `None` where it does not.
+pub(super) fn cut(bytes: &[u8], tail_len: usize) -> Option<&[u8]> {
+    let (prefix, rest) = bytes.split_first_chunk()?;
+    let len = u32::from_le_bytes(*prefix) as usize;
+    (rest.len().checked_add(tail_len)? == len).then_some(rest)
+}
+
 /// Takes `count` items off `bytes` without looking at them.
 pub(super) fn skip(bytes: &mut &[u8], count: u32) {
     for _ in 0..count {
@@ -100,7 +110,7 @@ mod tests {
     fn append(out: &mut Vec<u8>, bytes: &[u8], kind: Kind) {
         let item = Item::begin(out);
         out.extend_from_slice(bytes);
-        item.end(out, kind).unwrap();
+        item.end(out, 0, kind).unwrap();
     }
 
     #[test]
@@ -120,7 +130,7 @@ mod tests {
         let item = Item::begin(&mut out);
         out.push(1);
         item.clear(&mut out);
-        item.end(&mut out, Kind::Failure).unwrap();
+        item.end(&mut out, 0, Kind::Failure).unwrap();
         assert_eq!(take(&mut &out[1..]), Some(Frame::Failure(b"")));
     }
 
@@ -133,6 +143,22 @@ mod tests {
         });
         assert_eq!(half_way, Err("half-way".to_owned()));
         assert_eq!(out, [7]);
+    }
+
+    #[test]
+    fn the_last_item_may_end_elsewhere() {
+        let mut out = Vec::new();
+        append(&mut out, b"one", Kind::Value);
+        let tail = push(&mut out, |out| {
+            out.extend_from_slice(b"tw");
+            Ok::<_, &str>(b"o".to_vec())
+        });
+        assert_eq!(tail, Ok(b"o".to_vec()));
+        let mut bytes = &out[..];
+        assert_eq!(take(&mut bytes), Some(Frame::Value(b"one")));
+        assert_eq!(take(&mut bytes), None);
+        assert_eq!(cut(bytes, 1), Some(&b"tw"[..]));
+        assert_eq!((cut(bytes, 0), cut(bytes, usize::MAX), cut(&out, 1)), (None, None, None));
     }
 
     #[test]

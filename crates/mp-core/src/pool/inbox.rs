@@ -11,7 +11,7 @@ use std::{
     task::Waker,
 };
 
-use mp_process::{DecodeError, decode};
+use mp_process::{DecodeError, decode, decode_parts};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
@@ -81,8 +81,8 @@ pub(super) struct Content<R, S> {
 
 /// Outcomes of consecutive tasks.
 enum Arrived<'a> {
-    /// Framed.
-    Results(Cow<'a, [u8]>),
+    /// Framed, and the end of the last one, where that is apart.
+    Results(Cow<'a, [u8]>, Vec<u8>),
     /// One failure for all.
     Failure(TaskError),
 }
@@ -90,7 +90,9 @@ enum Arrived<'a> {
 impl Arrived<'_> {
     fn into_owned(self) -> Arrived<'static> {
         match self {
-            Self::Results(results) => Arrived::Results(Cow::Owned(results.into_owned())),
+            Self::Results(results, tail) => {
+                Arrived::Results(Cow::Owned(results.into_owned()), tail)
+            }
             Self::Failure(error) => Arrived::Failure(error),
         }
     }
@@ -153,7 +155,15 @@ impl<R: DeserializeOwned + Send, S: Sink<R>> Content<R, S> {
     fn pass_on(&mut self, count: u32, arrived: Arrived<'_>) {
         self.due += u64::from(count);
         match arrived {
-            Arrived::Results(results) => self.decode(count, &results),
+            Arrived::Results(results, tail) if tail.is_empty() => {
+                self.decode(count, &mut &*results);
+            }
+            Arrived::Results(results, tail) => {
+                let mut results = &*results;
+                self.decode(count.saturating_sub(1), &mut results);
+                let last = panic::catch_unwind(|| last_outcome(results, tail));
+                self.sink.accept(last.unwrap_or_else(|_| Err(panicked())));
+            }
             Arrived::Failure(error) => {
                 iter::repeat_n(error, count as usize)
                     .for_each(|error| self.sink.accept(Err(error)));
@@ -163,18 +173,17 @@ impl<R: DeserializeOwned + Send, S: Sink<R>> Content<R, S> {
 
     /// A user's `Deserialize` may panic: that fails its task, not whoever happens to take in the result, and ends the inner
     /// loop, so that only such a task pays for being caught.
-    fn decode(&mut self, count: u32, mut results: &[u8]) {
+    fn decode(&mut self, count: u32, results: &mut &[u8]) {
         let mut left = count;
         while left > 0 {
             let decoded = panic::catch_unwind(AssertUnwindSafe(|| {
                 while let Some(fewer) = left.checked_sub(1) {
                     left = fewer;
-                    self.sink.accept(outcome(frame::take(&mut results)));
+                    self.sink.accept(outcome(frame::take(results)));
                 }
             }));
             if decoded.is_err() {
-                let reason = "its `Deserialize` panicked".into();
-                self.sink.accept(Err(TaskError::Undecodable(reason)));
+                self.sink.accept(Err(panicked()));
             }
         }
     }
@@ -250,8 +259,8 @@ impl<R: Send> Mailbox<Vec<R>> for Gathered<R> {
 }
 
 impl<R: DeserializeOwned + Send> Job for Gathered<R> {
-    fn deliver(&self, first: u64, count: u32, results: &[u8]) {
-        self.inbox.deliver(first, count, results);
+    fn deliver(&self, first: u64, count: u32, results: &[u8], tail: Vec<u8>) {
+        self.inbox.deliver(first, count, results, tail);
     }
 
     fn fail(&self, first: u64, count: u32, error: &TaskError) {
@@ -272,8 +281,8 @@ impl<R: DeserializeOwned + Send> Job for Gathered<R> {
 }
 
 impl<R: DeserializeOwned + Send, S: Sink<R>> Job for Inbox<R, S> {
-    fn deliver(&self, first: u64, count: u32, results: &[u8]) {
-        let results = Arrived::Results(Cow::Borrowed(results));
+    fn deliver(&self, first: u64, count: u32, results: &[u8], tail: Vec<u8>) {
+        let results = Arrived::Results(Cow::Borrowed(results), tail);
         self.change(|content| content.take_in(first, count, results));
     }
 
@@ -305,8 +314,24 @@ fn outcome<R: DeserializeOwned>(frame: Option<Frame<'_>>) -> Outcome<R> {
     match frame {
         Some(Frame::Value(bytes)) => decode(bytes).map_err(undecodable),
         Some(Frame::Failure(bytes)) => Err(failure(bytes)),
-        None => Err(TaskError::Undecodable("the worker sent fewer results than it said".into())),
+        None => Err(too_few()),
     }
+}
+
+/// The outcome whose last bytes are `tail`.
+fn last_outcome<R: DeserializeOwned>(results: &[u8], tail: Vec<u8>) -> Outcome<R> {
+    let head = frame::cut(results, tail.len()).ok_or_else(too_few)?;
+    decode_parts(head, tail).map_err(undecodable)
+}
+
+#[cold]
+fn too_few() -> TaskError {
+    TaskError::Undecodable("the worker sent fewer results than it said".into())
+}
+
+#[cold]
+fn panicked() -> TaskError {
+    TaskError::Undecodable("its `Deserialize` panicked".into())
 }
 
 #[cold]
@@ -328,7 +353,7 @@ mod tests {
     fn framed(values: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for value in values {
-            frame::push(&mut out, |out| encode(value, out)).unwrap();
+            frame::push(&mut out, |out| encode(value, out).map(|()| Vec::new())).unwrap();
         }
         out
     }
@@ -340,10 +365,10 @@ mod tests {
     #[test]
     fn early_outcomes_wait_for_their_turn() {
         let inbox = Inbox::new(Order::OfTasks, VecDeque::new());
-        inbox.deliver(3, 1, &framed(&[3]));
-        inbox.deliver(1, 2, &framed(&[1, 2]));
+        inbox.deliver(3, 1, &framed(&[3]), Vec::new());
+        inbox.deliver(1, 2, &framed(&[1, 2]), Vec::new());
         assert_eq!(due(&inbox), []);
-        inbox.deliver(0, 1, &framed(&[0]));
+        inbox.deliver(0, 1, &framed(&[0]), Vec::new());
         assert_eq!(due(&inbox), [0, 1, 2, 3]);
         assert_eq!(inbox.due(), 4);
     }
@@ -351,7 +376,7 @@ mod tests {
     #[test]
     fn unordered_outcomes_do_not() {
         let inbox = Inbox::new(Order::OfEnds, VecDeque::new());
-        inbox.deliver(3, 1, &framed(&[3]));
+        inbox.deliver(3, 1, &framed(&[3]), Vec::new());
         assert_eq!(due(&inbox), [3]);
     }
 
@@ -361,11 +386,11 @@ mod tests {
         let mut results = Vec::new();
         frame::push(&mut results, |out| {
             out.extend_from_slice(&[0xff; 3]);
-            Ok::<_, &str>(())
+            Ok::<_, &str>(Vec::new())
         })
         .unwrap();
         results.extend(framed(&[5]));
-        inbox.deliver(0, 2, &results);
+        inbox.deliver(0, 2, &results, Vec::new());
         assert!(matches!(inbox.take(), Some(Err(TaskError::Undecodable(_)))));
         assert_eq!(inbox.take().unwrap().unwrap(), 5);
     }
@@ -382,8 +407,8 @@ mod tests {
             }
         }
         let inbox: Inbox<Odd, _> = Inbox::new(Order::OfTasks, VecDeque::new());
-        inbox.deliver(1, 4, &framed(&[2, 3, 5, 6]));
-        inbox.deliver(0, 1, &framed(&[0]));
+        inbox.deliver(1, 4, &framed(&[2, 3, 5, 6]), Vec::new());
+        inbox.deliver(0, 1, &framed(&[0]), Vec::new());
         let outcomes: Vec<_> = std::iter::from_fn(|| inbox.take()).collect();
         let numbers = outcomes.iter().map(|outcome| outcome.as_ref().ok().map(|odd| odd.0));
         assert_eq!(numbers.collect::<Vec<_>>(), [None, None, Some(3), Some(5), None]);
@@ -395,7 +420,7 @@ mod tests {
     #[test]
     fn the_first_error_is_the_answer() {
         let inbox = Inbox::new(Order::OfTasks, Values { values: Vec::new(), error: None });
-        inbox.deliver(0, 1, &framed(&[1]));
+        inbox.deliver(0, 1, &framed(&[1]), Vec::new());
         inbox.fail(1, 2, &TaskError::Cancelled);
         assert!(matches!(inbox.take_values(), Err::<Vec<u8>, _>(TaskError::Cancelled)));
     }

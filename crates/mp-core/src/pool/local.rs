@@ -27,6 +27,7 @@ use super::{
     builder::Settings,
     serial,
     slot::{Delivery, Slot},
+    spares::Spares,
     state::{Intake, Phase, State},
     supervisor,
 };
@@ -45,6 +46,7 @@ pub(super) struct Local {
     pub(super) over: Condvar,
     /// Threads that wait for results, and so keep the pool going.
     waiting: AtomicUsize,
+    pub(super) spares: Spares,
 }
 
 thread_local! {
@@ -61,6 +63,7 @@ impl Local {
             wanted: Condvar::new(),
             over: Condvar::new(),
             waiting: AtomicUsize::new(0),
+            spares: Spares::default(),
         }))
     }
 
@@ -97,7 +100,7 @@ impl Local {
             serial::run(batch);
             return Ok(());
         }
-        let has_limit = batch.limit.is_some();
+        let (has_limit, is_large) = (batch.limit.is_some(), !batch.tail.is_empty());
         state.backlog.push_back(batch);
         state.idle_since = None;
         if mem::take(&mut state.is_dormant) {
@@ -112,6 +115,9 @@ impl Local {
         }
         drop(state);
         fail_all(failures);
+        if is_large {
+            drop(self.spares.take());
+        }
         Ok(())
     }
 
@@ -208,11 +214,12 @@ impl Local {
     /// Tells jobs what was taken in for them.
     pub(super) fn hand_on(&self, intake: &mut Intake) -> bool {
         let moved = !intake.deliveries.is_empty() || !intake.failures.is_empty();
-        for Delivery { job, first, count, nanos, range } in intake.deliveries.drain(..) {
+        for Delivery { job, first, count, nanos, range, tail } in intake.deliveries.drain(..) {
             job.timed(nanos, count);
-            job.deliver(first, count, &intake.bytes[range]);
+            job.deliver(first, count, &intake.bytes[range], tail);
         }
         fail_all(mem::take(&mut intake.failures));
+        intake.spent.drain(..).for_each(|spent| self.spares.keep(spent));
         intake.bytes.clear();
         if moved && self.waiting.load(Relaxed) > 1 {
             // Another thread may wait for what this one has taken in.

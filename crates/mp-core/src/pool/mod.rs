@@ -17,6 +17,7 @@ mod pool;
 mod results;
 mod serial;
 mod slot;
+mod spares;
 mod state;
 mod stats;
 mod stream;

@@ -3,7 +3,7 @@
 use std::{mem, time::Instant};
 
 use mp_os::Error;
-use mp_process::{CallOutcome, Tasks};
+use mp_process::{CallOutcome, TaskBytes, Tasks};
 
 use super::{
     batch::{Batch, Blob},
@@ -53,7 +53,7 @@ pub(super) fn run(batch: Batch) {
         Ok(results) => {
             let nanos = since.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
             batch.job.timed(nanos, batch.count);
-            batch.job.deliver(batch.first, batch.count, &results);
+            batch.job.deliver(batch.first, batch.count, &results, Vec::new());
         }
         Err(error) => batch.fail(&error),
     }
@@ -63,7 +63,8 @@ fn results(batch: &Batch, shared: Blob) -> Result<Vec<u8>, TaskError> {
     let key = batch.function.key;
     let function = shared.open(|shared| key.resolve(shared));
     let mut function = function.map_err(|error| crate::Error::protocol(error.to_string()))?;
-    let mut run = Run { args: &batch.args, results: Results::default(), error: None };
+    let Batch { args, tail, .. } = batch;
+    let mut run = Run { args, tail, results: Results::default(), error: None };
     function.call_each(&mut run);
     run.error.map_or(Ok(run.results.bytes), |error| Err(error.into()))
 }
@@ -71,19 +72,30 @@ fn results(batch: &Batch, shared: Blob) -> Result<Vec<u8>, TaskError> {
 /// The tasks of a batch on their way through the function.
 struct Run<'r> {
     args: &'r [u8],
+    /// The end of the last argument.
+    tail: &'r [u8],
     results: Results,
     error: Option<crate::Error>,
 }
 
 impl Tasks for Run<'_> {
-    fn next(&mut self) -> Option<(&[u8], &mut Vec<u8>)> {
+    fn next(&mut self) -> Option<TaskBytes<'_>> {
         self.error = self.error.take().or(self.results.end().err());
-        match frame::take(&mut self.args)? {
-            Frame::Value(argument) if self.error.is_none() => {
-                Some((argument, self.results.begin()))
-            }
-            _ => None,
+        let Results { bytes, tail, .. } = &mut self.results;
+        bytes.append(tail);
+        if self.error.is_some() {
+            return None;
         }
+        let argument = match frame::take(&mut self.args) {
+            Some(Frame::Value(argument)) => argument,
+            Some(Frame::Failure(_)) => return None,
+            None => {
+                let (args, tail) = (mem::take(&mut self.args), mem::take(&mut self.tail));
+                self.results.tail = tail.to_vec();
+                frame::cut(args, tail.len())?
+            }
+        };
+        Some(self.results.begin(argument))
     }
 
     fn fail(&mut self, outcome: CallOutcome) {

@@ -19,6 +19,8 @@ use super::{
     bell::Bell,
     builder::Settings,
     journal::{Journal, Watch},
+    spares::LARGE,
+    state::Intake,
     wire::{Control, Failure, ResultHead, TaskHead},
     worker::{self, Setup},
 };
@@ -39,6 +41,9 @@ const RING_ITEMS: usize = 1 << 12;
 const AHEAD_NANOS: u64 = 200_000;
 const AHEAD_MIN: usize = 2;
 const AHEAD_MAX: usize = 128;
+
+/// And how far in bytes: what lies longer in the caches of the two cores, or comes back to where it was, is copied faster.
+const AHEAD_LEN: usize = 2 << 20;
 
 /// Why a batch was not sent.
 enum Refusal {
@@ -137,8 +142,10 @@ pub(super) struct Delivery {
     pub(super) first: u64,
     pub(super) count: u32,
     pub(super) nanos: u64,
-    /// Where the framed results stand in the buffer they were received into.
+    /// Where the framed results stand in the buffer they were received into,
     pub(super) range: Range<usize>,
+    /// and the end of the last one, where that is a large piece of bytes.
+    pub(super) tail: Vec<u8>,
 }
 
 /// What came of a look at the time that a task has taken.
@@ -222,7 +229,9 @@ impl Slot {
         if self.is_closed {
             return 0;
         }
-        ahead(self.batch_nanos).saturating_sub(self.assigned.len())
+        let batch_len = self.assigned.back().map_or(0, |newest| newest.batch.len());
+        let fit = AHEAD_LEN.checked_div(batch_len).map_or(AHEAD_MAX, |fit| fit.max(AHEAD_MIN));
+        ahead(self.batch_nanos).min(fit).saturating_sub(self.assigned.len())
     }
 
     /// Tells the worker to end once it has done what it was given.
@@ -293,7 +302,7 @@ impl Slot {
             handles: batch.handles.is_some(),
             watch: batch.watch,
         };
-        Ok(self.tasks.try_push_parts(&[&head.to_bytes(), &batch.args])?)
+        Ok(self.tasks.try_push_parts(&[&head.to_bytes(), &batch.args, &batch.tail])?)
     }
 
     /// No later batch runs the function `id`: the worker drops it, and the value it shares, when it comes to that.
@@ -373,25 +382,25 @@ impl Slot {
         }
     }
 
-    /// Receives what results there are: appends them to `bytes`, and says in `deliveries` whose they are.
+    /// Receives what results there are, and says in `intake` whose they are.
     ///
     /// # Errors
     ///
     /// Where the worker breaks the protocol: it must be killed, its tasks are then handled as for any death.
-    pub(super) fn collect(
-        &mut self,
-        record: &mut Vec<u8>,
-        bytes: &mut Vec<u8>,
-        deliveries: &mut Vec<Delivery>,
-        unstarted: &mut Vec<Batch>,
-    ) -> Result<()> {
-        while self.results.try_pop(record).is_ok() {
+    pub(super) fn collect(&mut self, intake: &mut Intake) -> Result<()> {
+        let Intake { record, bytes, deliveries, unstarted, spent, .. } = intake;
+        let mut tail = Vec::new();
+        while self.results.try_pop_parts(record, &mut tail).is_ok() {
             let (head, results) = ResultHead::split(record)
                 .ok_or_else(|| Error::protocol("a result record is too short"))?;
-            deliveries.push(self.accept(head, results, bytes)?);
+            deliveries.push(self.accept(head, (results, mem::take(&mut tail)), bytes)?);
             if head.last
-                && let Some(Assigned { done, batch, .. }) = self.assigned.pop_front()
+                && let Some(Assigned { done, mut batch, .. }) = self.assigned.pop_front()
             {
+                if done >= batch.count {
+                    let bytes = [mem::take(&mut batch.args), mem::take(&mut batch.tail)];
+                    spent.extend(bytes.into_iter().filter(|bytes| bytes.capacity() >= LARGE));
+                }
                 unstarted.extend(batch.after(done));
             }
         }
@@ -402,7 +411,7 @@ impl Slot {
     fn accept(
         &mut self,
         head: ResultHead,
-        results: &[u8],
+        (results, tail): (&[u8], Vec<u8>),
         bytes: &mut Vec<u8>,
     ) -> Result<Delivery> {
         let front = self.assigned.front_mut().filter(|front| front.number == head.batch);
@@ -425,6 +434,7 @@ impl Slot {
             count: head.count,
             nanos: head.nanos,
             range: start..bytes.len(),
+            tail,
         })
     }
 }

@@ -74,6 +74,8 @@ pub(super) struct Intake {
     pub(super) bytes: Vec<u8>,
     pub(super) deliveries: Vec<Delivery>,
     pub(super) unstarted: Vec<Batch>,
+    /// Large arguments that are done with.
+    pub(super) spent: Vec<Vec<u8>>,
     pub(super) failures: Vec<(Batch, TaskError)>,
 }
 
@@ -133,16 +135,15 @@ impl State {
     }
 
     pub(super) fn collect(&mut self, intake: &mut Intake) {
-        let Intake { record, bytes, deliveries, unstarted, .. } = intake;
         for slot in &mut self.slots {
             // One that does not keep to the protocol dies, and its death is handled like any other.
-            if slot.collect(record, bytes, deliveries, unstarted).is_err()
+            if slot.collect(intake).is_err()
                 && let Err(error) = slot.kill()
             {
                 self.unkillable = Some(error.to_string());
             }
         }
-        for batch in unstarted.drain(..).rev() {
+        for batch in intake.unstarted.drain(..).rev() {
             self.backlog.push_front(batch);
         }
     }

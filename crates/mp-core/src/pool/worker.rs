@@ -2,12 +2,12 @@
 
 use std::{
     collections::HashMap,
-    thread,
+    mem, thread,
     time::{Duration, Instant},
 };
 
 use mp_channel::Ring;
-use mp_process::{Call, CallOutcome, Connection, TaskKey, Tasks};
+use mp_process::{Call, CallOutcome, Connection, TaskBytes, TaskKey, Tasks};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -70,10 +70,10 @@ fn run(setup: Setup) -> Result<(), Failure> {
     let output = Output { journal, results, bell, unsent: Results::default() };
     let mut worker = Worker { functions, output };
     let mut memory = Memory { max: setup.max_memory, looked: None };
-    let mut record = Vec::new();
+    let (mut record, mut tail) = (Vec::new(), Vec::new());
     // What is left in the ring of one that has become too large is for others.
-    while !memory.is_too_much() && tasks.pop(&mut record).is_ok() {
-        worker.run(&record).map_err(broken)?;
+    while !memory.is_too_much() && tasks.pop_parts(&mut record, &mut tail).is_ok() {
+        worker.run(&record, mem::take(&mut tail)).map_err(broken)?;
     }
     exit_hook.map_or(Ok(()), |(key, args)| call_hook(key, args))
 }
@@ -119,7 +119,8 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    fn run(&mut self, record: &[u8]) -> Result<()> {
+    /// Does what a record says, of which the last bytes are `tail`.
+    fn run(&mut self, record: &[u8], tail: Vec<u8>) -> Result<()> {
         let Some((head, args)) = TaskHead::split(record) else {
             return Err(Error::protocol("a task record is too short"));
         };
@@ -134,7 +135,7 @@ impl Worker<'_> {
         let Some(function) = self.functions.known.get_mut(&head.function) else {
             return Err(Error::protocol("a function was defined and is not known"));
         };
-        handles.open(|_| self.output.run(function, head, args))
+        handles.open(|_| self.output.run(function, head, (args, tail)))
     }
 }
 
@@ -152,11 +153,16 @@ struct Output<'a> {
 
 impl Output<'_> {
     /// Runs the tasks of a batch.
-    fn run(&mut self, function: &mut Function, head: TaskHead, args: &[u8]) -> Result<()> {
+    fn run(
+        &mut self,
+        function: &mut Function,
+        head: TaskHead,
+        (args, tail): (&[u8], Vec<u8>),
+    ) -> Result<()> {
         self.journal.start(head.batch, 0);
         self.journal.watch(head.watch);
         let span = Span { first: 0, count: 0, since: Instant::now() };
-        let mut run = Run { output: self, head, args, span, error: None };
+        let mut run = Run { output: self, head, args, tail, span, error: None };
         match function {
             Ok(call) => call.call_each(&mut run),
             Err(reason) => {
@@ -175,6 +181,8 @@ struct Run<'r, 'j> {
     head: TaskHead,
     /// The framed arguments of tasks that have not begun.
     args: &'r [u8],
+    /// The end of the last one.
+    tail: Vec<u8>,
     span: Span,
     /// Why it ended early.
     error: Option<Error>,
@@ -189,10 +197,10 @@ struct Span {
 
 impl Tasks for Run<'_, '_> {
     #[inline]
-    fn next(&mut self) -> Option<(&[u8], &mut Vec<u8>)> {
+    fn next(&mut self) -> Option<TaskBytes<'_>> {
         let argument = self.end_last().and_then(|()| self.begin_next());
         match argument {
-            Ok(argument) => Some((argument?, self.output.unsent.begin())),
+            Ok(argument) => Some(self.output.unsent.begin(argument?)),
             Err(error) => {
                 self.error = Some(error);
                 None
@@ -225,13 +233,24 @@ impl<'r> Run<'r, '_> {
         if index == self.head.count {
             return Ok(None);
         }
-        let Some(Frame::Value(argument)) = frame::take(&mut self.args) else {
-            return Err(Error::protocol("a task record ends early"));
+        let argument = match frame::take(&mut self.args) {
+            Some(Frame::Value(argument)) => argument,
+            Some(Frame::Failure(_)) => return Err(Error::protocol("a task record has a failure")),
+            None => self.last_argument()?,
         };
         if !self.output.journal.begin(index) {
             wait_for_the_kill();
         }
         Ok(Some(argument))
+    }
+
+    /// The argument of the last task, where the end of that is apart.
+    #[cold]
+    fn last_argument(&mut self) -> Result<&'r [u8]> {
+        let (args, tail) = (mem::take(&mut self.args), mem::take(&mut self.tail));
+        let argument = frame::cut(args, tail.len());
+        self.output.unsent.tail = tail;
+        argument.ok_or_else(|| Error::protocol("a task record ends early"))
     }
 
     /// The index of the first task that has not ended.
@@ -255,7 +274,7 @@ impl<'r> Run<'r, '_> {
             wait_for_the_kill();
         }
         self.span.count += 1;
-        let is_saved = journal.save(&unsent.bytes[start..]);
+        let is_saved = unsent.tail.is_empty() && journal.save(&unsent.bytes[start..]);
         let is_last = index + 1 == self.head.count;
         if is_last || !is_saved || unsent.bytes.len() >= SEND_LEN {
             self.send(is_last)
@@ -271,9 +290,10 @@ impl<'r> Run<'r, '_> {
         let (now, batch) = (Instant::now(), self.head.batch);
         let nanos = now.duration_since(since).as_nanos().try_into().unwrap_or(u64::MAX);
         let head = ResultHead { batch, count, last, nanos };
-        results.push_parts(&[&head.to_bytes(), &unsent.bytes]).map_err(ring_error)?;
+        results.push_parts(&[&head.to_bytes(), &unsent.bytes, &unsent.tail]).map_err(ring_error)?;
         bell.ring();
         unsent.bytes.clear();
+        unsent.tail = Vec::new();
         self.span = Span { first: first + count, count: 0, since: now };
         journal.start(batch, self.span.first);
         journal.end();

@@ -29,7 +29,7 @@ impl Slot {
             let Salvage { batch, first, count, results, running } = salvage;
             if count > 0 && first == done {
                 let head = ResultHead { batch, count, last: false, nanos: self.batch_nanos };
-                deliveries.extend(self.accept(head, &results, bytes));
+                deliveries.extend(self.accept(head, (&results, Vec::new()), bytes));
             }
             let front = self.assigned.pop_front();
             // What ran when it died may have been saved or sent a moment before.
