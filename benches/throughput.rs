@@ -7,11 +7,11 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use mp_benches::{
     Crew, Group, Link, Ratio, in_rounds,
     link::{
-        BatchLink, BytesLink, ConnectionLink, DatagramLink, EventFd, FifoLink, Futex, MappedFile,
-        NamedDatagramLink, NamedSemaphore, NamedSeqpacketLink, NamedStreamLink, NumberLink,
-        PipeLink, PosixQueueLink, PosixSemaphore, RingLink, SeqpacketLink, SharedLink, SignalLink,
-        Spin, StdPipeLink, StdStreamLink, StreamLink, SysvQueueLink, SysvSemaphore, TcpLink,
-        UdpLink,
+        BatchLink, BorrowedLink, BytesLink, ConnectionLink, DatagramLink, EventFd, FifoLink, Futex,
+        MappedFile, NamedDatagramLink, NamedSemaphore, NamedSeqpacketLink, NamedStreamLink,
+        NumberLink, PipeLink, PosixQueueLink, PosixSemaphore, RingLink, SeqpacketLink, SharedLink,
+        SignalLink, Spin, StdPipeLink, StdStreamLink, StreamLink, SysvQueueLink, SysvSemaphore,
+        TcpLink, UdpLink,
     },
     memcpy, run, stream, unpin,
 };
@@ -29,6 +29,8 @@ fn main() {
             Ratio::new(ONE_WAY, "ring/4096", "pipe/4096"),
             Ratio::new(ONE_WAY, "ring/1048576", "memcpy/1048576"),
             Ratio::new(ONE_WAY, "ring/1048576", "pipe/1048576"),
+            Ratio::new(ONE_WAY, "Queue/1048576", "memcpy/1048576"),
+            Ratio::new(ONE_WAY, "Queue-ref/1048576", "memcpy/1048576"),
             Ratio::new(ONE_WAY, "pipe/8", "std-pipe/8"),
             Ratio::new(ONE_WAY, "pipe/4096", "std-pipe/4096"),
             Ratio::new(ONE_WAY, "unix-stream/8", "std-unix-stream/8"),
@@ -66,6 +68,7 @@ fn one_way(criterion: &mut Criterion) {
     stream::<BatchLink>(&mut group);
     stream::<NumberLink>(&mut group);
     stream::<BytesLink>(&mut group);
+    stream::<BorrowedLink>(&mut group);
     stream::<ConnectionLink>(&mut group);
     stream::<StdPipeLink>(&mut group);
     stream::<StdStreamLink>(&mut group);

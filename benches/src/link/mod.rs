@@ -16,7 +16,7 @@ pub use self::{
     bytes::{StdPipeLink, StdStreamLink},
     kernel::{FifoLink, PipeLink, PosixQueueLink, SignalLink, SysvQueueLink, unique},
     limits::{FutexLink, LineLink},
-    queue::{BytesLink, ConnectionLink, NumberLink},
+    queue::{BorrowedLink, BytesLink, ConnectionLink, NumberLink},
     ring::{BatchLink, RingLink},
     shared::{File, MappedFile, Memory, SharedLink},
     socket::{
