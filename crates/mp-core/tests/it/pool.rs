@@ -15,34 +15,30 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use crate::{LONG, block_on, warm_up};
 
 crate::methods::for_each_method! {
-    map_keeps_the_order,
     imap_is_lazy_and_bounded,
-    imap_unordered_gives_each_once,
     imap_goes_on_after_a_failure,
     a_panic_fails_its_task_only,
     shared_values_are_sent_once,
     handles_travel_in_arguments_and_shared_values,
     a_result_with_a_handle_fails_its_task,
-    an_undecodable_result_fails_its_task_only,
-    an_undecodable_argument_fails_its_task_only,
-    an_argument_that_cannot_be_encoded_fails_its_task_only,
-    submit_gives_a_handle,
-    queued_tasks_can_be_cancelled,
-    a_task_is_a_future,
     tasks_that_nobody_waits_for_run,
-    threads_share_a_pool,
     pools_nest,
 }
 
+#[test]
 fn map_keeps_the_order() {
-    let pool = Pool::new(3).unwrap();
-    let squares = pool.map(|n: u64| n * n, 0..10_000).unwrap();
-    assert!(squares.iter().enumerate().all(|(n, &square)| square == (n * n) as u64));
-    assert_eq!(squares.len(), 10_000);
-    assert_eq!(pool.map(|n: u8| n, []).unwrap(), []);
-    let words =
-        pool.map(|(word, times): (String, usize)| word.repeat(times), [("ab".into(), 2)]).unwrap();
-    assert_eq!(words, ["abab"]);
+    isolated(|| {
+        warm_up();
+        let pool = Pool::new(3).unwrap();
+        let squares = pool.map(|n: u64| n * n, 0..10_000).unwrap();
+        assert!(squares.iter().enumerate().all(|(n, &square)| square == (n * n) as u64));
+        assert_eq!(squares.len(), 10_000);
+        assert_eq!(pool.map(|n: u8| n, []).unwrap(), []);
+        let words = pool
+            .map(|(word, times): (String, usize)| word.repeat(times), [("ab".into(), 2)])
+            .unwrap();
+        assert_eq!(words, ["abab"]);
+    });
 }
 
 #[test]
@@ -98,11 +94,15 @@ fn imap_is_lazy_and_bounded() {
     assert_eq!(pool.apply(|n: u8| n, 1).unwrap(), 1, "the pool goes on");
 }
 
+#[test]
 fn imap_unordered_gives_each_once() {
-    let pool = Pool::new(3).unwrap();
-    let outcomes = pool.imap_unordered(|n: u32| n, 0..5_000).unwrap();
-    let all: HashSet<u32> = outcomes.map(Result::unwrap).collect();
-    assert_eq!(all.len(), 5_000);
+    isolated(|| {
+        warm_up();
+        let pool = Pool::new(3).unwrap();
+        let outcomes = pool.imap_unordered(|n: u32| n, 0..5_000).unwrap();
+        let all: HashSet<u32> = outcomes.map(Result::unwrap).collect();
+        assert_eq!(all.len(), 5_000);
+    });
 }
 
 fn imap_goes_on_after_a_failure() {
@@ -193,94 +193,119 @@ impl<'de> Deserialize<'de> for Picky {
     }
 }
 
+#[test]
 fn an_undecodable_result_fails_its_task_only() {
-    let pool = Pool::builder().workers(2).chunk_size(10).build().unwrap();
-    let outcomes: Vec<_> = pool.imap(|n: u8| Picky(n), 0..20).unwrap().collect();
-    for (n, outcome) in (0..20).zip(outcomes) {
-        match outcome {
-            Ok(Picky(value)) => assert_eq!(value, n),
-            Err(TaskError::Undecodable(_)) => assert!(n == 13 || n == 14),
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-fn an_undecodable_argument_fails_its_task_only() {
-    let pool = Pool::builder().workers(1).chunk_size(10).build().unwrap();
-    let items = (0..20).filter(|&n| n != 14).map(Picky);
-    let outcomes: Vec<_> = pool.imap(|Picky(n): Picky| n, items).unwrap().collect();
-    let failed: Vec<_> = outcomes.iter().filter(|outcome| outcome.is_err()).collect();
-    assert_eq!((outcomes.len(), failed.len()), (19, 1));
-    assert!(matches!(failed[0], Err(TaskError::Undecodable(_))));
-}
-
-fn an_argument_that_cannot_be_encoded_fails_its_task_only() {
-    /// Serializes a sequence without a length, which postcard refuses, where it says so.
-    #[derive(Deserialize)]
-    struct Odd(u8);
-    impl Serialize for Odd {
-        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            if self.0 == 5 {
-                Err(serde::ser::Error::custom("five"))
-            } else {
-                serializer.serialize_u8(self.0)
+    isolated(|| {
+        warm_up();
+        let pool = Pool::builder().workers(2).chunk_size(10).build().unwrap();
+        let outcomes: Vec<_> = pool.imap(|n: u8| Picky(n), 0..20).unwrap().collect();
+        for (n, outcome) in (0..20).zip(outcomes) {
+            match outcome {
+                Ok(Picky(value)) => assert_eq!(value, n),
+                Err(TaskError::Undecodable(_)) => assert!(n == 13 || n == 14),
+                Err(error) => panic!("{error}"),
             }
         }
-    }
-    let pool = Pool::builder().workers(2).chunk_size(4).build().unwrap();
-    let outcomes: Vec<_> = pool.imap(|Odd(n): Odd| n, (0..10).map(Odd)).unwrap().collect();
-    assert_eq!(outcomes.len(), 10);
-    for (n, outcome) in (0..10).zip(outcomes) {
-        assert!(if n == 5 {
-            matches!(outcome, Err(TaskError::Unencodable(_)))
-        } else {
-            outcome.unwrap() == n
-        });
-    }
-    assert!(pool.submit(|Odd(_): Odd| (), Odd(5)).is_err());
+    });
 }
 
-fn submit_gives_a_handle() {
-    let pool = Pool::new(1).unwrap();
-    let gate = Queue::bounded(1).unwrap();
-    let wait = |(gate, n): (Queue<u8>, u8)| gate.get().unwrap() + n;
-    let task = pool.submit(wait, (gate.clone(), 1)).unwrap();
-    assert!(!task.is_done());
-    let Err(GetTimeoutError::TimedOut(task)) = task.get_timeout(Duration::from_millis(10)) else {
-        panic!("nobody has opened the gate")
-    };
-    gate.put(41).unwrap();
-    assert_eq!(task.get_timeout(LONG).unwrap(), 42);
+#[test]
+fn an_undecodable_argument_fails_its_task_only() {
+    isolated(|| {
+        warm_up();
+        let pool = Pool::builder().workers(1).chunk_size(10).build().unwrap();
+        let items = (0..20).filter(|&n| n != 14).map(Picky);
+        let outcomes: Vec<_> = pool.imap(|Picky(n): Picky| n, items).unwrap().collect();
+        let failed: Vec<_> = outcomes.iter().filter(|outcome| outcome.is_err()).collect();
+        assert_eq!((outcomes.len(), failed.len()), (19, 1));
+        assert!(matches!(failed[0], Err(TaskError::Undecodable(_))));
+    });
 }
 
-fn queued_tasks_can_be_cancelled() {
-    let pool = Pool::new(1).unwrap();
-    let gate = Queue::bounded(1).unwrap();
-    let first = pool.submit(|gate: Queue<u8>| gate.get().unwrap(), gate.clone()).unwrap();
-    let tasks: Vec<_> = (0..300u32).map(|n| pool.submit(|n: u32| n, n).unwrap()).collect();
-    let last = tasks.last().unwrap();
-    assert!(last.cancel(), "the worker is busy and has enough to do");
-    assert!(last.is_done());
-    assert!(!last.cancel(), "once is enough");
-    gate.put(0).unwrap();
-    first.get().unwrap();
-    for (n, task) in (0..).zip(tasks) {
-        match task.get() {
-            Ok(value) => assert_eq!(value, n),
-            Err(TaskError::Cancelled) => assert_eq!(n, 299),
-            Err(error) => panic!("{error}"),
+#[test]
+fn an_argument_that_cannot_be_encoded_fails_its_task_only() {
+    isolated(|| {
+        warm_up();
+        /// Serializes a sequence without a length, which postcard refuses, where it says so.
+        #[derive(Deserialize)]
+        struct Odd(u8);
+        impl Serialize for Odd {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if self.0 == 5 {
+                    Err(serde::ser::Error::custom("five"))
+                } else {
+                    serializer.serialize_u8(self.0)
+                }
+            }
         }
-    }
+        let pool = Pool::builder().workers(2).chunk_size(4).build().unwrap();
+        let outcomes: Vec<_> = pool.imap(|Odd(n): Odd| n, (0..10).map(Odd)).unwrap().collect();
+        assert_eq!(outcomes.len(), 10);
+        for (n, outcome) in (0..10).zip(outcomes) {
+            assert!(if n == 5 {
+                matches!(outcome, Err(TaskError::Unencodable(_)))
+            } else {
+                outcome.unwrap() == n
+            });
+        }
+        assert!(pool.submit(|Odd(_): Odd| (), Odd(5)).is_err());
+    });
 }
 
+#[test]
+fn submit_gives_a_handle() {
+    isolated(|| {
+        warm_up();
+        let pool = Pool::new(1).unwrap();
+        let gate = Queue::bounded(1).unwrap();
+        let wait = |(gate, n): (Queue<u8>, u8)| gate.get().unwrap() + n;
+        let task = pool.submit(wait, (gate.clone(), 1)).unwrap();
+        assert!(!task.is_done());
+        let Err(GetTimeoutError::TimedOut(task)) = task.get_timeout(Duration::from_millis(10))
+        else {
+            panic!("nobody has opened the gate")
+        };
+        gate.put(41).unwrap();
+        assert_eq!(task.get_timeout(LONG).unwrap(), 42);
+    });
+}
+
+#[test]
+fn queued_tasks_can_be_cancelled() {
+    isolated(|| {
+        warm_up();
+        let pool = Pool::new(1).unwrap();
+        let gate = Queue::bounded(1).unwrap();
+        let first = pool.submit(|gate: Queue<u8>| gate.get().unwrap(), gate.clone()).unwrap();
+        let tasks: Vec<_> = (0..300u32).map(|n| pool.submit(|n: u32| n, n).unwrap()).collect();
+        let last = tasks.last().unwrap();
+        assert!(last.cancel(), "the worker is busy and has enough to do");
+        assert!(last.is_done());
+        assert!(!last.cancel(), "once is enough");
+        gate.put(0).unwrap();
+        first.get().unwrap();
+        for (n, task) in (0..).zip(tasks) {
+            match task.get() {
+                Ok(value) => assert_eq!(value, n),
+                Err(TaskError::Cancelled) => assert_eq!(n, 299),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+}
+
+#[test]
 fn a_task_is_a_future() {
-    let pool = Pool::new(2).unwrap();
-    for n in 0..100u64 {
-        assert_eq!(block_on(pool.submit(|n: u64| n * 2, n).unwrap()).unwrap(), 2 * n);
-    }
-    let tasks: Vec<_> = (0..200u64).map(|n| pool.submit(|n: u64| n, n).unwrap()).collect();
-    let sum: u64 = tasks.into_iter().map(|task| block_on(task).unwrap()).sum();
-    assert_eq!(sum, 199 * 100);
+    isolated(|| {
+        warm_up();
+        let pool = Pool::new(2).unwrap();
+        for n in 0..100u64 {
+            assert_eq!(block_on(pool.submit(|n: u64| n * 2, n).unwrap()).unwrap(), 2 * n);
+        }
+        let tasks: Vec<_> = (0..200u64).map(|n| pool.submit(|n: u64| n, n).unwrap()).collect();
+        let sum: u64 = tasks.into_iter().map(|task| block_on(task).unwrap()).sum();
+        assert_eq!(sum, 199 * 100);
+    });
 }
 
 fn tasks_that_nobody_waits_for_run() {
@@ -310,20 +335,25 @@ fn results_that_nobody_takes_hold_nobody_up() {
     });
 }
 
+#[test]
 fn threads_share_a_pool() {
-    let pool = Pool::new(2).unwrap();
-    thread::scope(|scope| {
-        for thread in 0..8u64 {
-            let pool = &pool;
-            scope.spawn(move || {
-                let sums = pool.map(|n: u64| n + 1, thread * 1_000..(thread + 1) * 1_000).unwrap();
-                assert!(sums.into_iter().eq(thread * 1_000 + 1..=(thread + 1) * 1_000));
-                assert_eq!(
-                    pool.submit(|n: u64| n, thread).unwrap().get_timeout(LONG).unwrap(),
-                    thread
-                );
-            });
-        }
+    isolated(|| {
+        warm_up();
+        let pool = Pool::new(2).unwrap();
+        thread::scope(|scope| {
+            for thread in 0..8u64 {
+                let pool = &pool;
+                scope.spawn(move || {
+                    let sums =
+                        pool.map(|n: u64| n + 1, thread * 1_000..(thread + 1) * 1_000).unwrap();
+                    assert!(sums.into_iter().eq(thread * 1_000 + 1..=(thread + 1) * 1_000));
+                    assert_eq!(
+                        pool.submit(|n: u64| n, thread).unwrap().get_timeout(LONG).unwrap(),
+                        thread
+                    );
+                });
+            }
+        });
     });
 }
 

@@ -9,17 +9,15 @@ use std::{
 };
 
 use mp_core::{Error, Pool, ProcessError, Queue, Signal, TaskError};
-use mp_testkit::{Watched, skip};
+use mp_testkit::{Watched, isolated, skip};
 
-use crate::LONG;
+use crate::{LONG, warm_up};
 
 crate::methods::for_each_method! {
     a_death_fails_its_task_only_and_names_the_cause,
     the_error_comes_soon,
     map_says_the_cause_after_all_tasks_ended,
     retries_run_the_task_again,
-    every_task_may_die,
-    a_storm_of_kills_from_outside_gives_each_task_one_outcome,
     the_out_of_memory_killer_is_named,
 }
 
@@ -161,40 +159,48 @@ fn retries_run_the_task_again() {
     assert_eq!(marks.len(), 3, "once, and twice again");
 }
 
+#[test]
 fn every_task_may_die() {
-    let pool = Pool::new(2).unwrap();
-    let outcomes = pool.imap(end, (0..100).map(|n| (WAYS[n as usize % 5], n))).unwrap();
-    for (n, outcome) in outcomes.enumerate() {
-        let error = outcome.unwrap_err();
-        assert!(is_cause(WAYS[n % 5], &error), "{error}");
-    }
-    wait_for_workers(&pool, 2);
+    isolated(|| {
+        warm_up();
+        let pool = Pool::new(2).unwrap();
+        let outcomes = pool.imap(end, (0..100).map(|n| (WAYS[n as usize % 5], n))).unwrap();
+        for (n, outcome) in outcomes.enumerate() {
+            let error = outcome.unwrap_err();
+            assert!(is_cause(WAYS[n % 5], &error), "{error}");
+        }
+        wait_for_workers(&pool, 2);
+    });
 }
 
+#[test]
 fn a_storm_of_kills_from_outside_gives_each_task_one_outcome() {
-    let pool = Pool::builder().workers(3).build().unwrap();
-    let spin = |n: u64| (0..2_000).fold(n, |sum, k| black_box(sum ^ k));
-    let mut kills = 0;
-    let mut failed = 0;
-    for (n, outcome) in (0..).zip(pool.imap(spin, 0..30_000u64).unwrap()) {
-        match outcome {
-            Ok(value) => assert_eq!(value, spin(n)),
-            Err(error) => {
-                assert!(is_cause(Way::Kill, &error), "{error}");
-                failed += 1;
+    isolated(|| {
+        warm_up();
+        let pool = Pool::builder().workers(3).build().unwrap();
+        let spin = |n: u64| (0..2_000).fold(n, |sum, k| black_box(sum ^ k));
+        let mut kills = 0;
+        let mut failed = 0;
+        for (n, outcome) in (0..).zip(pool.imap(spin, 0..30_000u64).unwrap()) {
+            match outcome {
+                Ok(value) => assert_eq!(value, spin(n)),
+                Err(error) => {
+                    assert!(is_cause(Way::Kill, &error), "{error}");
+                    failed += 1;
+                }
+            }
+            // One that has done something: a pool whose workers die before that, one after the other, gives up.
+            if n % 300 == 0
+                && let Some(stats) = pool.stats().workers.iter().find(|worker| worker.tasks > 0)
+                && let Some(worker) = Watched::new(stats.pid)
+            {
+                kills += u32::from(worker.signal(Signal::KILL.as_raw()));
             }
         }
-        // One that has done something: a pool whose workers die before that, one after the other, gives up.
-        if n % 300 == 0
-            && let Some(stats) = pool.stats().workers.iter().find(|worker| worker.tasks > 0)
-            && let Some(worker) = Watched::new(stats.pid)
-        {
-            kills += u32::from(worker.signal(Signal::KILL.as_raw()));
-        }
-    }
-    assert!(failed <= kills, "{failed} failures of {kills} kills");
-    println!("{kills} kills, {failed} of 30000 tasks failed");
-    wait_for_workers(&pool, 3);
+        assert!(failed <= kills, "{failed} failures of {kills} kills");
+        println!("{kills} kills, {failed} of 30000 tasks failed");
+        wait_for_workers(&pool, 3);
+    });
 }
 
 /// A memory cgroup of the test's own with a limit, removed when dropped.
