@@ -30,7 +30,7 @@
 //! | [`Gate`], [`wait_for_kill`] | "I am there", without sleeping; and staying there |
 //! | [`Watched`] | a process that is not the test's own child |
 //! | [`wait_asleep`], [`once_asleep`] | "it waits in the kernel", without sleeping |
-//! | [`sweep`], [`sweep_sample`], [`sweep_at`] | kill at every instruction of an operation, or at some, and ask an oracle each time |
+//! | [`sweep`], [`sweep_sample`], [`sweep_at`], [`sweep_beside`] | kill at every instruction of an operation, or at some, and ask an oracle each time |
 //! | [`inject`], [`Victim`], [`Fault`] | kill a process at every system call, or have its calls fail |
 //! | [`unique_name`], [`unique_key`], [`skip`], [`is_root`], [`as_ordinary_user`] | names of objects; what this machine cannot test; permissions |
 //! | [`has_own_ipc`], [`assert_explained`] | limits: whether they may be changed, and that an error names its own |
@@ -76,6 +76,6 @@ pub use crate::{
     names::{as_ordinary_user, is_root, skip, unique_key, unique_name},
     python::{python, python_with_ipc},
     run::run,
-    sweep::{Point, SweepReport, sweep, sweep_at, sweep_sample},
+    sweep::{Point, SweepReport, sweep, sweep_at, sweep_beside, sweep_sample},
     watched::Watched,
 };

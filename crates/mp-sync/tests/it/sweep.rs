@@ -36,19 +36,6 @@ pub(crate) fn kill_few<S>(
     kill_at(name, cfg!(debug_assertions).then_some(5), setup, operation, oracle)
 }
 
-/// [`kill_few`], for operations that are thousands of instructions long even if optimized, most of which ask the system who
-/// is alive: some hundred of them, unless `MP_SWEEP=all` asks for the minutes that all take.
-pub(crate) fn kill_long<S>(
-    name: &str,
-    setup: impl FnMut() -> S,
-    operation: impl Fn(&S),
-    oracle: impl FnMut(S, Point, &mut Recovery),
-) -> SweepReport {
-    let all = std::env::var_os("MP_SWEEP").is_some_and(|which| which == "all");
-    let sample = if cfg!(debug_assertions) { Some(5) } else { (!all).then_some(300) };
-    kill_at(name, sample, setup, operation, oracle)
-}
-
 /// All points, or about so many; after each kill survivors go on within [`Recovery::PROMISE`].
 fn kill_at<S>(
     name: &str,

@@ -7,7 +7,7 @@ use mp_testkit::{Child, Point, fork_child, isolated_for, wait_asleep};
 
 use crate::{
     shared::{Recovery, WAITERS, Words, stays},
-    sweep::{LATER, LIMIT, SOON, kill_few as kill, kill_long},
+    sweep::{LATER, LIMIT, SOON, kill_few as kill},
 };
 
 type Pair = [u64; 2];
@@ -95,7 +95,8 @@ fn mutex_recoverer() {
                 let guard = mutex(words).try_lock().unwrap_err().recover();
                 *guard.unwrap() = [2, 2];
             };
-            kill_long("mutex recoverer", died, recover, |words, point, recovery| {
+            let name = if inside_another { "inner mutex recoverer" } else { "mutex recoverer" };
+            kill(name, died, recover, |words, point, recovery| {
                 whole(&words, point, recovery);
             });
         }
@@ -119,7 +120,7 @@ fn mutex_waiter() {
             });
             (words, holder)
         };
-        kill_long("mutex waiter", held, wait, |(words, holder), point, recovery| {
+        kill("mutex waiter", held, wait, |(words, holder), point, recovery| {
             assert!(mutex(&words).try_lock().is_err(), "{point:?}: still held");
             holder.kill();
             let unknown = Point { complete: false, ..point };
@@ -264,16 +265,11 @@ fn rwlock_read_before_a_sleeping_writer() {
             // Kept out by the writer, or in its stead.
             drop(rwlock(words).read_timeout(Duration::from_micros(50)));
         };
-        kill_long(
-            "reader behind a writer",
-            setup,
-            read,
-            |(words, reader, writer), point, recovery| {
-                reader.kill();
-                let status = recovery.time(|| writer.wait());
-                assert!(status.success(), "{point:?}");
-                drop(rwlock(&words).try_write().unwrap());
-            },
-        );
+        kill("reader behind a writer", setup, read, |(words, reader, writer), point, recovery| {
+            reader.kill();
+            let status = recovery.time(|| writer.wait());
+            assert!(status.success(), "{point:?}");
+            drop(rwlock(&words).try_write().unwrap());
+        });
     });
 }

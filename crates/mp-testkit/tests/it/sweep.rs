@@ -5,7 +5,7 @@ use std::{
 };
 
 use memmap2::MmapRaw;
-use mp_testkit::{isolated, sweep, sweep_sample};
+use mp_testkit::{isolated, sweep, sweep_beside, sweep_sample};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// All of them, in an optimized build.
@@ -111,5 +111,38 @@ fn an_oracle_that_complains_fails_the_test() {
 fn an_operation_that_panics_fails_the_test() {
     isolated(|| {
         sweep_sample(1, || (), |()| panic!("in the operation"), |(), _| {});
+    });
+}
+
+/// What the others do comes once, between the same two instructions each time, and at no point before.
+#[test]
+fn others_act_in_the_middle() {
+    isolated(|| {
+        let operation = |shared: &Shared| (1..=9).for_each(|n| shared.word(0).store(n, SeqCst));
+        let others = |shared: &Shared| {
+            let is_time = shared.word(0).load(SeqCst) == 5;
+            if is_time {
+                shared.word(1).fetch_add(1, SeqCst);
+            }
+            is_time
+        };
+        let (mut not_yet, mut done) = (0, 0);
+        // Unoptimized there are some thousand points.
+        let points = (0..).step_by(if cfg!(debug_assertions) { 37 } else { 1 });
+        let report = sweep_beside(points, Shared::new, operation, others, |shared, point| {
+            let (reached, acted) = (shared.word(0).load(SeqCst), shared.word(1).load(SeqCst));
+            assert_eq!(acted, u32::from(reached >= 5), "{point:?}: at {reached}");
+            *(if acted == 0 { &mut not_yet } else { &mut done }) += 1;
+        });
+        assert!(not_yet > 5 && done > 5, "{not_yet} and {done}");
+        assert_eq!((report.points, report.stepped), (not_yet + done, 0));
+    });
+}
+
+#[test]
+#[should_panic(expected = "it was never the time for what the others do")]
+fn others_who_never_act_fail_the_test() {
+    isolated(|| {
+        sweep_beside(0.., || (), |()| {}, |()| false, |(), _| {});
     });
 }
