@@ -19,5 +19,6 @@ mod schedule;
 mod semaphore;
 mod shared;
 mod sweep;
+mod sweep_condvar;
 mod sweep_monitors;
 mod sweep_mutex;

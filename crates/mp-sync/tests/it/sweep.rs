@@ -2,7 +2,9 @@
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
-use mp_testkit::{Child, Point, SweepReport, isolated_for, sweep, sweep_at, sweep_sample};
+use mp_testkit::{
+    Child, Point, SweepReport, isolated_for, sweep, sweep_at, sweep_beside, sweep_sample,
+};
 
 use crate::shared::{OWNER_DIED, Recovery, Shared, WAITERS};
 
@@ -36,32 +38,61 @@ pub(crate) fn kill_few<S>(
     kill_at(name, cfg!(debug_assertions).then_some(5), setup, operation, oracle)
 }
 
-/// All points, or about so many; after each kill survivors go on within [`Recovery::PROMISE`].
+/// All points, or about so many.
 fn kill_at<S>(
     name: &str,
     sample: Option<usize>,
     mut setup: impl FnMut() -> S,
     operation: impl Fn(&S),
+    oracle: impl FnMut(S, Point, &mut Recovery),
+) -> SweepReport {
+    let run = |again: Option<Vec<usize>>, judge: &mut dyn FnMut(S, Point)| match (again, sample) {
+        (Some(points), _) => sweep_at(points, &mut setup, &operation, judge),
+        (None, Some(points)) => sweep_sample(points, &mut setup, &operation, judge),
+        (None, None) => sweep(&mut setup, &operation, judge),
+    };
+    in_time(name, run, oracle)
+}
+
+/// [`kill_few`], while others do something in the middle of the operation.
+pub(crate) fn kill_beside<S>(
+    name: &str,
+    mut setup: impl FnMut() -> S,
+    operation: impl Fn(&S),
+    mut others: impl FnMut(&S) -> bool,
+    oracle: impl FnMut(S, Point, &mut Recovery),
+) -> SweepReport {
+    let stride = if cfg!(debug_assertions) { 1009 } else { 1 };
+    let run = |again: Option<Vec<usize>>, judge: &mut dyn FnMut(S, Point)| match again {
+        Some(points) => sweep_beside(points, &mut setup, &operation, &mut others, judge),
+        None => sweep_beside((0..).step_by(stride), &mut setup, &operation, &mut others, judge),
+    };
+    in_time(name, run, oracle)
+}
+
+/// Runs a sweep, and again of some points: after each kill survivors go on within [`Recovery::PROMISE`].
+fn in_time<S>(
+    name: &str,
+    mut run: impl FnMut(Option<Vec<usize>>, &mut dyn FnMut(S, Point)) -> SweepReport,
     mut oracle: impl FnMut(S, Point, &mut Recovery),
 ) -> SweepReport {
     let mut recovery = Recovery::default();
     let mut late = Vec::new();
-    let mut judge = |state, point: Point| {
+    let report = run(None, &mut |state, point| {
         oracle(state, point, &mut recovery);
         if recovery.was_late() {
             late.push(point.instruction);
         }
-    };
-    let report = match sample {
-        Some(points) => sweep_sample(points, &mut setup, &operation, &mut judge),
-        None => sweep(&mut setup, &operation, &mut judge),
-    };
-    let of_a_sample = if sample.is_some() { " of a sample" } else { "" };
+    });
+    let of_a_sample = if cfg!(debug_assertions) { " of a sample" } else { "" };
     println!("{name}: {} kill points{of_a_sample}, 0 failures", report.points);
     recovery.print(name);
     let tried_again = late.len();
     for _ in 0..TRIES {
-        sweep_at(std::mem::take(&mut late), &mut setup, &operation, |state, point| {
+        if late.is_empty() {
+            break;
+        }
+        run(Some(std::mem::take(&mut late)), &mut |state, point| {
             let mut recovery = Recovery::default();
             oracle(state, point, &mut recovery);
             if recovery.was_late() {

@@ -130,7 +130,7 @@ fn event_set() {
     });
 }
 
-fn condvar(words: &Words) -> (Condvar<'_>, Mutex<'_, u64>) {
+pub(crate) fn condvar(words: &Words) -> (Condvar<'_>, Mutex<'_, u64>) {
     let condvar = Condvar::attach(words.at(0, Condvar::words(4))).unwrap();
     (condvar, Mutex::attach(words.at(100, Mutex::<u64>::WORDS)).unwrap())
 }
