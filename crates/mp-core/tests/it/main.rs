@@ -16,6 +16,7 @@ mod inject;
 mod ipc;
 mod joinable;
 mod methods;
+mod namespace;
 mod pool;
 mod pool_control;
 mod pool_death;
