@@ -67,8 +67,8 @@
 //!
 //! What this crate does *not* do: own memory (`mp-shm` does), or protect from processes that write into the memory whatever
 //! they like: those can make others wait, up to their deadlines or, where an operation has none, for as long as they go on, and
-//! give them wrong values, but no worse. It uses the robust futexes of Linux, 5.10 or newer, and a layout that does not depend
-//! on the executable; zeroes are the initial state.
+//! give them wrong values, but no worse. It uses the robust futexes of Linux, 5.10 or newer, `membarrier(2)`, for which each
+//! program registers before `main`, and a layout that does not depend on the executable; zeroes are the initial state.
 
 #![deny(unsafe_code)]
 
