@@ -87,6 +87,14 @@ impl Census {
         self.0.values().sum()
     }
 
+    /// Expects as many of each as were seen in either.
+    pub(super) fn grow(&mut self, other: Self) {
+        for (name, count) in other.0 {
+            let own = self.0.entry(name).or_default();
+            *own = count.max(*own);
+        }
+    }
+
     /// What there is more of than `expected`, a line each.
     ///
     /// Not less: on a busy machine something that was being cleaned up may have been counted there.
