@@ -17,20 +17,18 @@ use std::time::{Duration, Instant};
 use crate::{
     RingParts,
     error::damaged,
-    layout::{BYTES, Header, Shape, Side},
+    layout::{Header, Shape, Side},
     lease::table::Leases,
     outside::{Outside, Place},
     pace::Pace,
     position::Position,
     record::Record,
-    sys::{self, Memory},
+    records::Records,
+    sys::Memory,
 };
 
 /// How long a `try_` operation waits for a lock: who holds it for longer was stopped, or copies a huge record.
 const TRY_LOCK: Duration = Duration::from_millis(10);
-
-/// How far ahead of a record cache lines are asked for, in bytes: what passes while one comes from another core.
-const AHEAD: usize = 512;
 
 pub(crate) struct Inner {
     pub(crate) memory: Memory,
@@ -65,8 +63,8 @@ impl Inner {
     }
 
     #[inline]
-    fn mapping(&self) -> &Mapping {
-        self.memory.segment.mapping()
+    pub(crate) fn records(&self) -> Records<'_, Mapping> {
+        Records::new(self.memory.segment.mapping(), self.shape.bytes)
     }
 
     /// Takes the lock of `side`; `None` where `deadline` (of a `try_` operation: a moment) has passed.
@@ -138,95 +136,16 @@ impl Inner {
         }
     }
 
-    /// The byte of the ring at `units`, and `bytes` after it.
-    #[inline]
-    fn at(&self, units: u32, bytes: usize) -> usize {
-        (units as usize * Position::UNIT).wrapping_add(bytes) & (self.shape.bytes - 1)
-    }
-
-    /// Copies into the ring, `skip` bytes after `units`, around its end.
-    #[inline]
-    pub(crate) fn copy_in(&self, units: u32, skip: usize, bytes: &[u8]) -> Result<()> {
-        let at = self.at(units, skip);
-        let (first, rest) = bytes.split_at(bytes.len().min(self.shape.bytes - at));
-        self.mapping().copy_in(BYTES + at, first)?;
-        if !rest.is_empty() {
-            self.mapping().copy_in(BYTES, rest)?;
-        }
-        Ok(())
-    }
-
-    /// Appends `len` bytes of the ring, `skip` bytes after `units`, to `bytes`, which has the capacity.
-    #[inline]
-    pub(crate) fn copy_out(
-        &self,
-        units: u32,
-        skip: usize,
-        len: usize,
-        bytes: &mut Vec<u8>,
-    ) -> Result<()> {
-        let at = self.at(units, skip);
-        let first = len.min(self.shape.bytes - at);
-        self.mapping().copy_out_vec(BYTES + at, first, bytes)?;
-        if first < len {
-            self.mapping().copy_out_vec(BYTES, len - first, bytes)?;
-        }
-        Ok(())
-    }
-
-    /// Asks for a cache line that a producer at `units` will come to, unless consumers may be reading there.
-    ///
-    /// Consumers have had it. Without this each store to such a line waits for it, one after the other.
-    #[inline]
-    pub(crate) fn prepare(&self, units: u32, free: u32) {
-        if free as usize * Position::UNIT > 2 * AHEAD {
-            sys::will_write(self.ahead(units));
-        }
-    }
-
-    /// Asks for a cache line that a consumer at `units` will come to, unless producers may be writing there.
-    #[inline]
-    pub(crate) fn prefetch(&self, units: u32, used: u32) {
-        if used as usize * Position::UNIT > 2 * AHEAD {
-            sys::will_read(self.ahead(units));
-        }
-    }
-
-    #[inline]
-    fn ahead(&self, units: u32) -> *const u8 {
-        self.mapping().as_ptr().wrapping_add(BYTES + self.at(units, AHEAD))
-    }
-
-    #[inline]
-    pub(crate) fn set_word(&self, units: u32, word: usize, value: u64) -> Result<()> {
-        Ok(self
-            .mapping()
-            .copy_in(BYTES + self.at(units, word * Record::WORD), &value.to_ne_bytes())?)
-    }
-
-    #[inline]
-    pub(crate) fn word(&self, units: u32, word: usize) -> Result<u64> {
-        let mut bytes = [0; Record::WORD];
-        self.mapping().copy_out(BYTES + self.at(units, word * Record::WORD), &mut bytes)?;
-        Ok(u64::from_ne_bytes(bytes))
-    }
-
-    /// The record at `units`, of which `used` units are in the ring.
-    #[inline]
-    pub(crate) fn record(&self, units: u32, used: u32) -> Result<Record> {
-        let record = Record::from_bits(self.word(units, 0)?);
-        record.filter(|record| record.units() <= used).ok_or_else(|| damaged("read"))
-    }
-
     /// Where the contents of the record at `units` are, which says that they are outside.
     pub(crate) fn place(&self, units: u32) -> Result<Place> {
-        let place = Place { offset: self.word(units, 1)?, len: self.word(units, 2)? };
+        let records = self.records();
+        let place = Place { offset: records.word(units, 1)?, len: records.word(units, 2)? };
         if self.outside.is_valid(place, units) { Ok(place) } else { Err(damaged("read")) }
     }
 
     /// How long all parts but the last one of the record at `units` are, whose contents are in `place`.
     pub(crate) fn head_len(&self, units: u32, place: Place) -> Result<u64> {
-        let len = Record::head_len(self.word(units, 0)?);
+        let len = Record::head_len(self.records().word(units, 0)?);
         if len <= place.len { Ok(len) } else { Err(damaged("read")) }
     }
 }

@@ -299,7 +299,7 @@ impl Inner {
     ) -> Result<Option<Claim>, PopError> {
         let mut claim = None;
         self.take(deadline, bytes, |bytes, head, used| {
-            let record = self.record(head.units, used.units)?;
+            let record = self.records().record(head.units, used.units)?;
             let taken = self.copy_record(head.units, record, bytes, 0)?;
             if let Taken::Grow(_) = taken {
                 return Ok((taken, head));

@@ -68,6 +68,7 @@ mod pop;
 mod position;
 mod push;
 mod record;
+mod records;
 mod ring;
 #[cfg(feature = "serde")]
 mod serde;

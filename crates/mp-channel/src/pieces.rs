@@ -106,8 +106,8 @@ impl Inner {
     ) -> Result<(Option<u32>, usize), PopError> {
         let mut wanted = 0;
         let taken = self.take(deadline, tail, |tail, at, used| {
-            let record = self.record(at.units, used.units)?;
-            self.prefetch(at.units, used.units);
+            let record = self.records().record(at.units, used.units)?;
+            self.records().prefetch(at.units, used.units);
             let taken = match record {
                 Record::Inside(_) => Piece::Head(self.copy_record(at.units, record, head, 0)?),
                 Record::Outside => self.copy_pieces(at.units, head, tail)?,

@@ -43,8 +43,8 @@ impl Inner {
         deadline: Option<Deadline>,
     ) -> Result<Option<u32>, PopError> {
         self.take(deadline, bytes, |bytes, head, used| {
-            let record = self.record(head.units, used.units)?;
-            self.prefetch(head.units, used.units);
+            let record = self.records().record(head.units, used.units)?;
+            self.records().prefetch(head.units, used.units);
             let taken = self.copy_record(head.units, record, bytes, 0)?;
             Ok((taken, head.advance(1, record.units())))
         })
@@ -82,7 +82,7 @@ impl Inner {
         bytes.clear();
         let mut next = head;
         while next.since(head).items < max.min(used.items) {
-            let record = self.record(next.units, used.units - next.since(head).units)?;
+            let record = self.records().record(next.units, used.units - next.since(head).units)?;
             let Record::Inside(_) = record else { break };
             let len = (record.units() - 1) as usize * Position::UNIT;
             if bytes.capacity() - bytes.len() < Record::WORD + len {
@@ -93,9 +93,9 @@ impl Inner {
                 let needed = bytes.len() + Record::WORD + len;
                 return Ok((Taken::Grow(needed.max((2 * bytes.capacity()).min(ENOUGH))), head));
             }
-            self.prefetch(next.units, used.units - next.since(head).units);
+            self.records().prefetch(next.units, used.units - next.since(head).units);
             bytes.extend_from_slice(&record.to_bits().to_ne_bytes());
-            self.copy_out(next.units, Record::WORD, len, bytes)?;
+            self.records().append_to(bytes, next.units, len)?;
             next = next.advance(1, record.units());
         }
         if next == head { self.take_first(bytes, head, used) } else { Ok((Taken::Records, next)) }
@@ -108,7 +108,7 @@ impl Inner {
         head: Position,
         used: Position,
     ) -> Result<(Taken, Position)> {
-        let record = self.record(head.units, used.units)?;
+        let record = self.records().record(head.units, used.units)?;
         let Record::Outside = record else {
             // It was when we looked a moment ago.
             return Err(damaged("pop from"));
@@ -139,7 +139,7 @@ impl Inner {
                     return Ok(Taken::Grow(start + len));
                 }
                 bytes.truncate(start);
-                self.copy_out(units, Record::WORD, len, bytes)?;
+                self.records().append_to(bytes, units, len)?;
                 Ok(Taken::Records)
             }
             Record::Outside => self.copy_outside(units, bytes, start),

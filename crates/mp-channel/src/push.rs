@@ -45,8 +45,8 @@ impl Inner {
             if free.items == 0 || free.units < record.units() {
                 return Ok(tail);
             }
-            self.prepare(tail.units, free.units);
-            self.write_inside(tail.units, record, parts)?;
+            self.records().prepare(tail.units, free.units);
+            self.records().write(tail.units, record, parts)?;
             Ok(tail.advance(1, record.units()))
         })
     }
@@ -110,8 +110,8 @@ impl Inner {
                     if !fits || bytes.len() > self.max_inside() {
                         break;
                     }
-                    self.prepare(tail.units, free.units);
-                    self.write_inside(tail.units, record, &[bytes])?;
+                    self.records().prepare(tail.units, free.units);
+                    self.records().write(tail.units, record, &[bytes])?;
                     tail = tail.advance(1, record.units());
                     free = free.since(Position { items: 1, units: record.units() });
                 }
@@ -257,21 +257,10 @@ impl Inner {
         true
     }
 
-    #[inline]
-    fn write_inside(&self, units: u32, record: Record, parts: &[&[u8]]) -> Result<()> {
-        self.set_word(units, 0, record.to_bits())?;
-        let mut skip = Record::WORD;
-        for part in parts {
-            self.copy_in(units, skip, part)?;
-            skip += part.len();
-        }
-        Ok(())
-    }
-
     fn write_place(&self, units: u32, place: Place, head_len: u64) -> Result<()> {
-        self.set_word(units, 0, Record::outside_bits(head_len))?;
-        self.set_word(units, 1, place.offset)?;
-        self.set_word(units, 2, place.len)
+        self.records().set_word(units, 0, Record::outside_bits(head_len))?;
+        self.records().set_word(units, 1, place.offset)?;
+        self.records().set_word(units, 2, place.len)
     }
 
     /// The records between `head` and `tail` that are stored outside; under the tail lock, so that they stay readable.
@@ -283,7 +272,7 @@ impl Inner {
         }
         let mut at = head;
         while at.items != tail.items {
-            let record = self.record(at.units, tail.since(at).units)?;
+            let record = self.records().record(at.units, tail.since(at).units)?;
             if record == Record::Outside {
                 in_flight.add(self.place(at.units)?);
             }

@@ -83,12 +83,12 @@ pub(crate) fn read_at(
 #[inline]
 pub(crate) fn will_write(address: *const u8) {
     // SAFETY: it changes no memory, register or flag, and faults at no address.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     unsafe {
         asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
     }
     // SAFETY: as above.
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
     unsafe {
         asm!("prfm pstl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
     }
@@ -98,12 +98,12 @@ pub(crate) fn will_write(address: *const u8) {
 #[inline]
 pub(crate) fn will_read(address: *const u8) {
     // SAFETY: as above.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     unsafe {
         asm!("prefetcht0 [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
     }
     // SAFETY: as above.
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
     unsafe {
         asm!("prfm pldl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
     }
