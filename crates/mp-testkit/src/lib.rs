@@ -37,6 +37,7 @@
 //! | [`allocates_nothing`], [`allocations`], [`CountingAllocator`] | what an operation allocates |
 //! | [`flags`] | what others who hold an open file see changed |
 //! | [`python`], [`python_with_ipc`], [`run`] | a peer that nobody here wrote |
+//! | [`Random`] | numbers and harmful words that are the same each time |
 //!
 //! Everything here panics where it cannot do its work, because a test that cannot be carried out has failed.
 //!
@@ -57,6 +58,7 @@ mod limits;
 mod names;
 mod proc;
 mod python;
+mod random;
 mod run;
 mod sweep;
 mod sys;
@@ -75,6 +77,7 @@ pub use crate::{
     limits::{assert_explained, has_own_ipc},
     names::{as_ordinary_user, is_root, skip, unique_key, unique_name},
     python::{python, python_with_ipc},
+    random::Random,
     run::run,
     sweep::{Point, SweepReport, sweep, sweep_at, sweep_beside, sweep_sample},
     watched::Watched,

@@ -14,7 +14,6 @@ mod limits;
 mod model;
 mod pieces;
 mod poll;
-mod random;
 mod storm;
 mod sweep;
 #[cfg(feature = "serde")]

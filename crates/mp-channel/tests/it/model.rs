@@ -6,9 +6,9 @@
 use std::{collections::VecDeque, env};
 
 use mp_channel::{Batch, Ring, TryPopError, TryPushError};
-use mp_testkit::isolated;
+use mp_testkit::{Random, isolated};
 
-use crate::{accounting::record, random::Random};
+use crate::accounting::record;
 
 const STEPS: u64 = if cfg!(debug_assertions) { 4_000 } else { 40_000 };
 const ITEMS: usize = 24;
@@ -131,7 +131,7 @@ fn any_order_of_operations() {
     isolated(|| {
         let seed = env::var("MP_SEED").map_or(0x2545_f491_4f6c_dd1d, |text| text.parse().unwrap());
         println!("MP_SEED={seed}");
-        let (mut random, mut model) = (Random(seed), Model::new());
+        let (mut random, mut model) = (Random::new(seed), Model::new());
         (0..STEPS).for_each(|_| model.step(&mut random));
         println!("{} records, {} times too few bytes", model.next, model.short);
         assert!(model.short > STEPS / 100, "the ring was hardly ever full by its bytes");

@@ -18,13 +18,10 @@ use std::{
 };
 
 use mp_channel::{PopError, Ring, Segment};
-use mp_testkit::{Child, fork_child, isolated_for};
+use mp_testkit::{Child, Random, fork_child, isolated_for};
 use nix::libc;
 
-use crate::{
-    accounting::{check, len, record},
-    random::Random,
-};
+use crate::accounting::{check, len, record};
 
 const PRODUCERS: usize = 3;
 const CONSUMERS: usize = 3;
@@ -327,7 +324,7 @@ fn storm() {
     let limit = 2 * STUCK + Duration::from_millis(50).saturating_mul(u32::try_from(kills).unwrap());
     isolated_for(limit, || {
         let (kills, seed) = (setting("MP_STORM_KILLS", 1000), setting("MP_STORM_SEED", 1));
-        let mut random = Random(seed.max(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random = Random::new(seed);
         let (mut done, mut by, mut totals) = (0, [0; 2], Totals::default());
         while done < kills {
             let mut round = Round::new(done / ROUND % 2 == 1);

@@ -12,9 +12,9 @@ use mp_sync::{
     Barrier, BoundedSemaphore, Condvar, Doorbell, Event, LeafLock, LockError, Mutex, Once, Recover,
     ReentrantLock, RwLock, Semaphore,
 };
-use mp_testkit::{fork_child, isolated};
+use mp_testkit::{Random, fork_child, isolated};
 
-use crate::{random::Random, sweep::LATER};
+use crate::sweep::LATER;
 
 /// The words of the memory, of which an object takes the last ones.
 const ALL: usize = 1024;
@@ -24,25 +24,21 @@ const UNTOUCHED: u64 = 0x5afe_5afe_5afe_5afe;
 const LONG_ENOUGH: Duration = Duration::from_millis(300);
 const SOON: Duration = Duration::from_micros(200);
 
-/// A word of the kind that does harm: zero, small, huge, a power of two, that of a lock, another one of the object.
+/// A word of the kind that does harm, that of a lock, or another one of the object.
 fn harm(words: &[AtomicU64], random: &mut Random) -> u64 {
-    let number = random.next();
     let own = u64::from(std::process::id());
-    match number % 9 {
-        0 | 1 => 0,
-        2 => number >> 60,
-        3 => u64::MAX - (number >> 58),
-        4 => 1 << (number >> 58),
-        5 => own | (number >> 62 << 30),
-        6 => own << 32 | number >> 32,
-        7 => words[random.below(words.len() as u64) as usize].load(Relaxed),
-        _ => number,
+    match random.below(9) {
+        0 => 0,
+        1 => own | (random.below(4) << 30),
+        2 => own << 32 | random.number() >> 32,
+        3 => words[random.below(words.len() as u64) as usize].load(Relaxed),
+        _ => random.harm(),
     }
 }
 
 /// Writes into `words` for ever, with pauses in which the victim sees them as they are.
 fn scribble(words: &[AtomicU64]) -> ! {
-    let mut random = Random(88_172_645_463_325_252);
+    let mut random = Random::new(88_172_645_463_325_252);
     loop {
         for _ in 0..random.below(40) {
             let word = harm(words, &mut random);
@@ -72,7 +68,7 @@ fn survives(name: &str, count: usize, use_it: impl Fn(&[AtomicU64], &mut Random)
 
     let scribbler = fork_child(|| scribble(words));
     let victim = fork_child(|| {
-        let mut random = Random(1234);
+        let mut random = Random::new(1234);
         let (start, before) = (Instant::now(), resident());
         while start.elapsed() < LONG_ENOUGH {
             use_it(words, &mut random);
@@ -90,7 +86,7 @@ fn survives(name: &str, count: usize, use_it: impl Fn(&[AtomicU64], &mut Random)
 
     // What is as new works as new.
     words.iter().for_each(|word| word.store(0, Relaxed));
-    let mut random = Random(4321);
+    let mut random = Random::new(4321);
     for _ in 0..20 {
         use_it(words, &mut random);
     }
@@ -178,7 +174,7 @@ fn use_semaphore(semaphore: Semaphore<'_>, random: &mut Random) {
     match random.below(6) {
         0 => drop(semaphore.try_acquire()),
         1 => drop(semaphore.release()),
-        2 => drop(semaphore.release_many(random.next())),
+        2 => drop(semaphore.release_many(random.number())),
         3 => drop(semaphore.acquire_timeout(SOON).map(mp_sync::Permit::forget)),
         4 => drop(semaphore.available()),
         _ => drop(semaphore.acquire_timeout(SOON)),

@@ -13,7 +13,6 @@ mod limits;
 mod lock;
 mod mutex;
 mod once;
-mod random;
 mod rwlock;
 mod schedule;
 mod semaphore;

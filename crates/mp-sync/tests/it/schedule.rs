@@ -14,10 +14,9 @@ use std::{
 };
 
 use mp_sync::{Barrier, BarrierError, Condvar, Deadline, LockError, Mutex, RwLock};
-use mp_testkit::{Child, fork_child, isolated_for};
+use mp_testkit::{Child, Random, fork_child, isolated_for};
 
 use crate::{
-    random::Random,
     shared::Words,
     sweep::{LATER, LIMIT},
 };
@@ -73,7 +72,7 @@ fn storm(name: &str, words: &Words, work: impl Fn(Worker<'_>) + Sync, stop: impl
     let seed = number("MP_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 8 | 1);
     let time = number("MP_SCHEDULE").map_or(Duration::from_millis(700), Duration::from_secs);
     println!("{name}: MP_SEED={seed}");
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(seed);
     let mut start = |process: usize| {
         let randoms = [0; THREADS].map(|_| random.fork(process as u64));
         fork_child(|| {
@@ -87,7 +86,7 @@ fn storm(name: &str, words: &Words, work: impl Fn(Worker<'_>) + Sync, stop: impl
         })
     };
     let mut children: Vec<Child> = (0..PROCESSES).map(&mut start).collect();
-    let mut schedule = Random(seed | 1).fork(99);
+    let mut schedule = Random::new(seed).fork(99);
     let (begin, mut kills) = (Instant::now(), 0);
     while begin.elapsed() < time {
         let process = schedule.below(PROCESSES as u64) as usize;
@@ -144,7 +143,7 @@ fn rwlock() {
         // Who writes, or has written last: nobody else does meanwhile.
         let writer = &words.at(OTHERS, 1)[0];
         let work = |mut worker: Worker<'_>| {
-            let own = worker.random.next();
+            let own = worker.random.number();
             while !worker.stops() {
                 worker.random.dawdle();
                 let soon = Duration::from_micros(worker.random.below(500));
