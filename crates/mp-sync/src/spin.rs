@@ -68,8 +68,9 @@ fn parallel() -> bool {
 /// ```
 #[derive(Debug)]
 pub struct Patience {
-    /// In nanoseconds, from `MIN` to `MAX`.
+    /// In nanoseconds, from `MIN` to `max`.
     budget: AtomicU32,
+    max: u32,
 }
 
 impl Patience {
@@ -82,7 +83,17 @@ impl Patience {
 
     /// As patient as can be.
     pub const fn new() -> Self {
-        Self { budget: AtomicU32::new(Self::MAX) }
+        Self::up_to(Self::MAX)
+    }
+
+    /// Never looks for longer than a microsecond or two: for what comes at once or takes its time, and where those who are
+    /// waited for may want the core.
+    pub const fn brief() -> Self {
+        Self::up_to(Self::MIN)
+    }
+
+    const fn up_to(max: u32) -> Self {
+        Self { budget: AtomicU32::new(max), max }
     }
 
     /// Looks, with `pauses` between, until `attempt` gives a value or patience ends; not at all where `peer_cpu`, on which
@@ -104,7 +115,7 @@ impl Patience {
         let (start, budget) = (Instant::now(), self.budget.load(Relaxed));
         loop {
             if let Some(value) = look(pauses, &mut attempt) {
-                self.budget.store((budget * 2).min(Self::MAX), Relaxed);
+                self.budget.store((budget * 2).min(self.max), Relaxed);
                 return Some(value);
             }
             let waited = start.elapsed();
@@ -122,7 +133,7 @@ impl Patience {
     pub fn slept(&self, waited: Duration) {
         // The wake-up took its time too.
         if waited <= Duration::from_nanos((Self::MAX * 3 / 2).into()) {
-            self.budget.store(Self::MAX, Relaxed);
+            self.budget.store(self.max, Relaxed);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU32;
 
 use mp_os::{Deadline, Error};
 use mp_shm::Segment;
-use mp_sync::Doorbell;
+use mp_sync::{Doorbell, Patience};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -41,6 +41,11 @@ impl Bell {
         deadline: Deadline,
         mut attempt: impl FnMut() -> bool,
     ) -> Result<bool> {
+        // A short task is over before it pays to say that one goes to sleep, and its worker need not wake anybody then.
+        let looks = Patience::brief();
+        if looks.spin(u32::MAX, 4, || attempt().then_some(())).is_some() {
+            return Ok(true);
+        }
         let doorbell = self.doorbell().ok_or_else(|| {
             Error::invalid_input("wait at", "the bell of a pool", "its segment is too short")
         })?;
