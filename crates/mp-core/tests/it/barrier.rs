@@ -10,13 +10,7 @@ use mp_core::{Barrier, BarrierError, Process, Value};
 use crate::LONG;
 
 crate::methods::for_each_method! {
-    in_lock_step,
-    indices_and_action,
-    abort_reset_and_timeouts,
-    places_of_the_dead_come_back,
-}
-
-crate::methods::for_fork_too! {
+    + by fork:
     in_lock_step,
     indices_and_action,
     abort_reset_and_timeouts,

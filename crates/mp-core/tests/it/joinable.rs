@@ -11,13 +11,8 @@ use mp_testkit::{isolated, once_asleep};
 use crate::LONG;
 
 crate::methods::for_each_method! {
-    the_tasks_of_a_killed_consumer_are_dead_letters,
-    join_returns_when_all_tasks_are_done,
-    with_deliveries_another_consumer_gets_them,
-    a_process_that_ends_gives_its_tasks_up,
-}
-
-crate::methods::for_fork_too! {
+    the_tasks_of_a_killed_consumer_are_dead_letters;
+    + by fork:
     join_returns_when_all_tasks_are_done,
     with_deliveries_another_consumer_gets_them,
     a_process_that_ends_gives_its_tasks_up,

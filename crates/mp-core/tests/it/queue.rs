@@ -11,11 +11,7 @@ use serde::{Deserialize, Serialize, Serializer, ser};
 use crate::{LONG, warm_up};
 
 crate::methods::for_each_method! {
-    killed_producers_lose_nothing_that_they_put,
-    killed_consumers_take_one_item_with_them_at_most,
-}
-
-crate::methods::for_fork_too! {
+    + by fork:
     killed_producers_lose_nothing_that_they_put,
     killed_consumers_take_one_item_with_them_at_most,
 }

@@ -15,14 +15,7 @@ use mp_testkit::isolated;
 use crate::LONG;
 
 crate::methods::for_each_method! {
-    batches_wait_for_room,
-    waiting_over_queues_and_processes,
-    the_least_of_a_queue,
-    items_of_parent_and_child_come_in_order,
-    a_child_passes_a_queue_on,
-}
-
-crate::methods::for_fork_too! {
+    + by fork:
     batches_wait_for_room,
     waiting_over_queues_and_processes,
     the_least_of_a_queue,

@@ -6,11 +6,7 @@ use mp_core::{Error, ListItem, Lock, Process, Result, ShareableList, SharedMemor
 use mp_testkit::{isolated, python, run, unique_name};
 
 crate::methods::for_each_method! {
-    another_process_sets_and_gets,
-    a_killed_writer_leaves_an_item_or_an_error,
-}
-
-crate::methods::for_fork_too! {
+    + by fork:
     another_process_sets_and_gets,
     a_killed_writer_leaves_an_item_or_an_error,
 }

@@ -11,16 +11,8 @@ use mp_testkit::isolated;
 use crate::LONG;
 
 crate::methods::for_each_method! {
-    a_large_array_is_not_copied,
-    a_child_writes_and_the_parent_sees,
-    no_update_is_lost,
-    a_value_is_whole_whoever_is_killed,
-    array,
-    an_array_dies_with_its_holders,
-    named_memory,
-}
-
-crate::methods::for_fork_too! {
+    a_large_array_is_not_copied;
+    + by fork:
     a_child_writes_and_the_parent_sees,
     no_update_is_lost,
     a_value_is_whole_whoever_is_killed,

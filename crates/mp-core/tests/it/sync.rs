@@ -14,19 +14,8 @@ use mp_testkit::isolated;
 use crate::LONG;
 
 crate::methods::for_each_method! {
-    condition_notify,
-    lock,
-    a_lock_is_seen_by_another_process,
-    owner_dies,
-    semaphore,
-    bounded_semaphore,
-    permits_of_the_dead_come_back,
-    event,
-    condition_wait_for,
-    condition_survives_its_waiters_and_holders,
-}
-
-crate::methods::for_fork_too! {
+    condition_notify;
+    + by fork:
     lock,
     a_lock_is_seen_by_another_process,
     owner_dies,
