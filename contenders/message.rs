@@ -5,7 +5,7 @@ use std::{cell::LazyCell, net::UdpSocket, os::unix::net::UnixDatagram};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use mp_benches::{
-    Cores, Crew, Group, Link, few_sizes, in_rounds, run, sizes, stream, there_and_back, unpin,
+    Cores, Crew, Group, Link, few_sizes, in_rounds, moves, run, sizes, stream, there_and_back, unpin,
     wake_and_be_woken,
 };
 use mp_contenders::{
@@ -111,7 +111,7 @@ fn by_length(
     sizes: &[usize],
 ) {
     for &len in sizes {
-        group.throughput(Throughput::Bytes((ways * len) as u64));
+        moves(group, ways, len);
         let id = BenchmarkId::new(format!("python-{kind}"), len);
         python(group, id, &Case::new(case).with(kind).with(len).on(cores));
     }

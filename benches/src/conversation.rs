@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use criterion::{BenchmarkGroup, BenchmarkId, Throughput, measurement::WallTime};
+use criterion::{BenchmarkGroup, BenchmarkId, measurement::WallTime};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Cores, Link, Peer, Rounds, few_sizes, in_rounds, link::number, sizes};
+use crate::{Cores, Link, Peer, Rounds, few_sizes, in_rounds, link::number, moves, sizes};
 
 /// A group of criterion.
 pub type Group<'criterion> = BenchmarkGroup<'criterion, WallTime>;
@@ -42,7 +42,7 @@ impl<A: Serialize + DeserializeOwned + 'static> Conversation<A> {
 pub fn there_and_back<L: Link>(group: &mut Group<'_>, cores: Cores) {
     let sizes = if cores == Cores::Two { sizes() } else { few_sizes() };
     for len in fitting::<L>(sizes) {
-        group.throughput(Throughput::Bytes(2 * len as u64));
+        moves(group, 2, len);
         ping_pong::<L>(group, BenchmarkId::new(L::NAME, len), cores, len);
     }
 }
@@ -87,7 +87,7 @@ fn echo<L: Link>((rounds, links): (Rounds, Links<(usize, L, L)>)) {
 /// A message there and back, of [few sizes](few_sizes), each sent when its receiver has been asleep for a while.
 pub fn wake_and_be_woken<L: Link>(group: &mut Group<'_>) {
     for len in fitting::<L>(few_sizes()) {
-        group.throughput(Throughput::Bytes(2 * len as u64));
+        moves(group, 2, len);
         wake_up::<L>(group, BenchmarkId::new(L::NAME, len), len);
     }
 }
@@ -156,7 +156,7 @@ pub fn stream<L: Link>(group: &mut Group<'_>) {
         let conversation =
             LazyCell::new(|| Conversation::start(Cores::Two, drain::<L>, (len, L::open(len))));
         let message = vec![SENT; len];
-        group.throughput(Throughput::Bytes(len as u64));
+        moves(group, 1, len);
         group.bench_function(
             BenchmarkId::new(L::NAME, len),
             in_rounds(|count| {

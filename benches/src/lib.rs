@@ -11,7 +11,7 @@
 //! | [`Forker`] | a process that forks, because this one has threads |
 //! | [`Lock`] | locks in shared memory, by one trait |
 //! | [`Link`] | ways to send a message to another process, by one trait |
-//! | [`there_and_back`], [`wake_and_be_woken`], [`stream`] | what they cost, by [`sizes`] |
+//! | [`there_and_back`], [`wake_and_be_woken`], [`stream`] | what they cost, by [`sizes`], which criterion is told by [`moves`] |
 //! | [`hand_over`] | a file lock that two processes hand over to each other |
 //! | [`Words`] | atomics in shared memory, each with a cache line of its own |
 //! | [`Python`] | the same work done by `multiprocessing`, measured inside Python |
@@ -52,7 +52,7 @@ pub use crate::{
     ratio::Ratio,
     relay::{FileLock, hand_over, open_file},
     run::run,
-    sizes::{few_sizes, sizes},
+    sizes::{few_sizes, moves, sizes},
     sys::{fork_and_wait, system_call},
     words::Words,
 };

@@ -9,11 +9,11 @@ use std::{
     },
 };
 
-use criterion::{BenchmarkId, Throughput};
+use criterion::BenchmarkId;
 use mp_flock::{Backend, Flock, Guard, Ofd, Request};
 use mp_os::transfer::Fd;
 
-use crate::{Cores, Group, Peer, Rounds, Words, in_rounds, link::unique};
+use crate::{Cores, Group, Peer, Rounds, Words, in_rounds, link::unique, moves};
 
 /// A kind of file lock that is held by the open file, so that each process can have its own.
 pub trait FileLock: Backend + 'static {
@@ -114,7 +114,7 @@ pub fn hand_over<B: FileLock>(group: &mut Group<'_>, cores: Cores) {
         (peer, RefCell::new(turns), words)
     };
     let both = LazyCell::new(start);
-    group.throughput(Throughput::Bytes(16));
+    moves(group, 2, 8);
     let id = BenchmarkId::new(B::NAME, 8);
     group.bench_function(
         id,

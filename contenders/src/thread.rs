@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use criterion::{BenchmarkId, Throughput};
+use criterion::BenchmarkId;
 use crossbeam_channel::{Receiver, Sender};
-use mp_benches::{Cores, Group, Peer, Rounds, few_sizes, in_rounds, link::number, sizes};
+use mp_benches::{Cores, Group, Peer, Rounds, few_sizes, in_rounds, link::number, moves, sizes};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 /// One direction between two threads, in messages of one length.
@@ -129,7 +129,7 @@ impl Channel for Rtrb {
 pub fn there_and_back<C: Channel>(group: &mut Group<'_>, cores: Cores) {
     let sizes = if cores == Cores::Two { sizes() } else { few_sizes() };
     for len in sizes.into_iter().filter(|&len| len <= C::LONGEST) {
-        group.throughput(Throughput::Bytes(2 * len as u64));
+        moves(group, 2, len);
         let conversation = LazyCell::new(|| {
             let (there, question) = C::open(len);
             let (answer, back) = C::open(len);
@@ -177,7 +177,7 @@ fn echo<C: Channel>(rounds: &Rounds, mut question: C::Receiver, mut answer: C::S
 /// Where something else arrives.
 pub fn stream<C: Channel>(group: &mut Group<'_>) {
     for len in sizes().into_iter().filter(|&len| len <= C::LONGEST) {
-        group.throughput(Throughput::Bytes(len as u64));
+        moves(group, 1, len);
         let conversation = LazyCell::new(|| {
             let (sender, receiver) = C::open(len);
             let drain = move |rounds: Rounds| drain::<C>(&rounds, receiver, len);

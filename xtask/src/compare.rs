@@ -28,7 +28,7 @@ use self::{figure::Figures, measure::Method, report::Run};
 
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// All sizes of messages, and longer measurements
+    /// All sizes of messages, up to 64 MiB: half an hour
     #[arg(long)]
     full: bool,
     /// How often each bench is run [default: 5]
@@ -110,7 +110,7 @@ const RUN: &str = "run.json";
 
 fn measure(arguments: &Arguments, place: &Place) -> Result<(), Box<dyn Error>> {
     let (programs, missing) = suite::build(&place.root)?;
-    let units = suite::units(&programs, arguments.full, &arguments.filter)?;
+    let units = suite::Units::list(&programs, arguments.full, &arguments.filter)?;
     match fs::remove_dir_all(&place.home) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => fs::create_dir_all(&place.home)?,

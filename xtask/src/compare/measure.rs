@@ -11,7 +11,7 @@ use std::{
 use mp_os::{Deadline, PidFd};
 use nix::sys::signal::Signal;
 
-use super::suite::Unit;
+use super::suite::{Unit, Units};
 
 /// How the rounds are measured.
 #[derive(Clone, Debug)]
@@ -23,20 +23,37 @@ pub(crate) struct Method {
 }
 
 impl Method {
-    /// What criterion is told. Rounds differ more than the samples of one, so many short ones tell more than few long ones.
-    fn arguments(&self) -> &[&str] {
-        if self.full {
-            &["--warm-up-time", "0.3", "--measurement-time", "1"]
-        } else {
-            &["--warm-up-time", "0.03", "--measurement-time", "0.1", "--nresamples", "1000"]
-        }
+    /// Whether a round has all that a full run has: every other one, and the last, which is shown. The others are as
+    /// those of a short run, which takes a third of the time and has most of the figures.
+    fn is_full_in(&self, round: usize) -> bool {
+        self.full && (self.rounds - round).is_multiple_of(2)
     }
 
-    /// After this a program that measures so many functions hangs.
-    fn limit(&self, functions: usize) -> Duration {
-        let each = if self.full { 60 } else { 20 };
-        Duration::from_secs(60 + each * functions as u64)
+    /// All runs of units, in their order: by round, what the programs measure in such a round.
+    fn plan<'a>(&self, units: &'a Units) -> Vec<Run<'a>> {
+        let of = |round| {
+            let full = self.is_full_in(round);
+            units.of(full).iter().map(move |unit| Run { round, full, unit })
+        };
+        (1..=self.rounds).flat_map(of).collect()
     }
+}
+
+/// What criterion is told. Rounds differ more than the samples of one, so many short ones tell more than few long ones.
+const SHORT: [&str; 6] =
+    ["--warm-up-time", "0.03", "--measurement-time", "0.1", "--nresamples", "1000"];
+
+/// After this a program that measures so many functions hangs.
+fn limit(functions: usize) -> Duration {
+    Duration::from_secs(60 + 60 * functions as u64)
+}
+
+/// One program measures one group, once.
+#[derive(Clone, Copy, Debug)]
+struct Run<'a> {
+    round: usize,
+    full: bool,
+    unit: &'a Unit,
 }
 
 /// What `chrt` is told: before all ordinary processes, in turn with others of this kind. First in, first out would let two that look
@@ -62,33 +79,28 @@ pub(crate) fn environment(command: &mut Command, full: bool) -> &mut Command {
 }
 
 /// Runs every unit once in each round, and tells which of them failed, and how.
-pub(crate) fn run(home: &Path, units: &[Unit], method: &Method) -> io::Result<Vec<String>> {
-    let all = method.rounds * units.iter().map(|unit| unit.functions).sum::<usize>();
-    let (start, mut done) = (Instant::now(), 0);
+pub(crate) fn run(home: &Path, units: &Units, method: &Method) -> io::Result<Vec<String>> {
+    let plan = method.plan(units);
+    let mut progress = Progress::of(&plan);
     let mut failures = Vec::new();
-    for round in 1..=method.rounds {
-        fs::create_dir_all(folder(home, round))?;
-        for (index, unit) in units.iter().enumerate() {
-            let progress = Progress { elapsed: start.elapsed(), done, all };
-            eprintln!(
-                "round {round} of {}, bench {} of {}: {} ({}); {progress}",
-                method.rounds,
-                index + 1,
-                units.len(),
-                unit.group,
-                unit.functions
-            );
-            if let Err(error) = run_one(home, round, unit, method) {
-                eprintln!("  {error}");
-                failures.push(format!("`{}` in round {round}: {error}", unit.group));
-            }
-            done += unit.functions;
+    for run in &plan {
+        let Run { round, unit, .. } = run;
+        fs::create_dir_all(folder(home, *round))?;
+        eprintln!(
+            "{progress}: round {round} of {}, {} ({})",
+            method.rounds, unit.group, unit.functions
+        );
+        let start = Instant::now();
+        if let Err(error) = run_one(home, run, method) {
+            eprintln!("  {error}");
+            failures.push(format!("`{}` in round {round}: {error}", unit.group));
         }
+        progress.add(&plan, start.elapsed());
     }
     Ok(failures)
 }
 
-fn run_one(home: &Path, round: usize, unit: &Unit, method: &Method) -> io::Result<()> {
+fn run_one(home: &Path, &Run { round, full, unit }: &Run<'_>, method: &Method) -> io::Result<()> {
     let folder = folder(home, round);
     let program = unit.program.file_stem().unwrap_or_default().to_string_lossy();
     let log = folder.join(format!("{}-{program}.log", unit.group));
@@ -102,15 +114,15 @@ fn run_one(home: &Path, round: usize, unit: &Unit, method: &Method) -> io::Resul
     }
     // Pictures take longer than measurements, so there are those of the last round only.
     let pictures = if round == method.rounds { &[][..] } else { &["--noplot"][..] };
-    environment(&mut command, method.full)
+    environment(&mut command, full)
         .env("CRITERION_HOME", &folder)
         .args(["--bench", &format!("^{}/", unit.group)])
-        .args(method.arguments())
+        .args(SHORT)
         .args(pictures)
         .stdin(Stdio::null())
         .stdout(file.try_clone()?)
         .stderr(file);
-    wait(command, method.limit(unit.functions))
+    wait(command, limit(unit.functions))
         .map_err(|error| io::Error::other(format!("{error}, see {}", log.display())))
 }
 
@@ -132,19 +144,44 @@ fn wait(mut command: Command, limit: Duration) -> io::Result<()> {
 
 /// How far it is.
 struct Progress {
-    elapsed: Duration,
-    done: usize,
-    all: usize,
+    /// What each run has taken so far, in the order of the plan.
+    taken: Vec<Duration>,
+    left: Duration,
+}
+
+/// What a function takes, as long as none has told.
+const GUESS: Duration = Duration::from_millis(200);
+
+/// How long the rest of a plan takes: as long as the same took before, and what is new as long as all others on the average.
+fn expected(plan: &[Run<'_>], taken: &[Duration]) -> Duration {
+    let (past, future) = plan.split_at(taken.len());
+    let functions: usize = past.iter().map(|run| run.unit.functions).sum();
+    let each = match functions {
+        0 => GUESS,
+        _ => taken.iter().sum::<Duration>().div_f64(functions as f64),
+    };
+    let of_run = |run: &Run<'_>| {
+        let before = past.iter().rposition(|other| other.unit == run.unit);
+        before.map_or(each.mul_f64(run.unit.functions as f64), |index| taken[index])
+    };
+    future.iter().map(of_run).sum()
+}
+
+impl Progress {
+    fn of(plan: &[Run<'_>]) -> Self {
+        Self { taken: Vec::new(), left: expected(plan, &[]) }
+    }
+
+    fn add(&mut self, plan: &[Run<'_>], time: Duration) {
+        self.taken.push(time);
+        self.left = expected(plan, &self.taken);
+    }
 }
 
 impl std::fmt::Display for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} elapsed", minutes(self.elapsed))?;
-        if self.done > 0 {
-            let left = self.elapsed.mul_f64((self.all - self.done) as f64 / self.done as f64);
-            write!(f, ", about {} left", minutes(left))?;
-        }
-        Ok(())
+        let elapsed = self.taken.iter().sum();
+        write!(f, "{} elapsed, about {} left", minutes(elapsed), minutes(self.left))
     }
 }
 
@@ -156,12 +193,47 @@ pub(crate) fn minutes(time: Duration) -> String {
 mod tests {
     use super::*;
 
+    fn units() -> Units {
+        let unit = |group: &str, functions| Unit {
+            program: "program".into(),
+            group: group.to_owned(),
+            functions,
+        };
+        Units {
+            short: vec![unit("one-way", 10), unit("start", 5)],
+            full: vec![unit("one-way", 20), unit("start", 5)],
+        }
+    }
+
     #[test]
-    fn progress_is_by_functions() {
-        let progress =
-            |done| Progress { elapsed: Duration::from_secs(75), done, all: 40 }.to_string();
-        assert_eq!(progress(0), "1:15 elapsed");
-        assert_eq!(progress(10), "1:15 elapsed, about 3:45 left");
+    fn every_other_round_of_a_full_run_is_full_and_the_last_one_is() {
+        let units = units();
+        let full = |full, rounds| {
+            let plan = Method { full, rounds, priority: false }.plan(&units);
+            assert_eq!(plan.len(), 2 * rounds);
+            let first = plan.iter().filter(|run| run.unit.group == "one-way");
+            first.map(|run| (run.round, run.full, run.unit.functions)).collect::<Vec<_>>()
+        };
+        assert_eq!(full(true, 3), [(1, true, 20), (2, false, 10), (3, true, 20)]);
+        assert_eq!(full(true, 2), [(1, false, 10), (2, true, 20)]);
+        assert_eq!(full(false, 2), [(1, false, 10), (2, false, 10)]);
+    }
+
+    #[test]
+    fn what_is_left_is_known_from_the_rounds_before() {
+        let units = units();
+        let plan = Method { full: true, rounds: 3, priority: false }.plan(&units);
+        let mut progress = Progress::of(&plan);
+        // At first five functions a second.
+        assert_eq!(progress.to_string(), "0:00 elapsed, about 0:13 left");
+        let mut add = |seconds| {
+            progress.add(&plan, Duration::from_secs(seconds));
+            progress.to_string()
+        };
+        // 2 s a function: 5 in each round, 10 in the second; and as long as now for the same in the third.
+        assert_eq!(add(40), "0:40 elapsed, about 1:30 left");
+        assert_eq!(add(60), "1:40 elapsed, about 3:20 left");
+        assert_eq!([30, 60, 50, 60].map(add)[3], "5:00 elapsed, about 0:00 left");
     }
 
     #[test]

@@ -19,6 +19,24 @@ pub(crate) struct Unit {
     pub(crate) functions: usize,
 }
 
+/// What is run in each round.
+#[derive(Clone, Debug)]
+pub(crate) struct Units {
+    pub(crate) short: Vec<Unit>,
+    pub(crate) full: Vec<Unit>,
+}
+
+impl Units {
+    /// What the programs can measure; `full` of them may be nothing else than `short`.
+    pub(crate) fn list(programs: &[PathBuf], full: bool, filter: &str) -> io::Result<Self> {
+        Ok(Self { short: units(programs, false, filter)?, full: units(programs, full, filter)? })
+    }
+
+    pub(crate) fn of(&self, full: bool) -> &[Unit] {
+        if full { &self.full } else { &self.short }
+    }
+}
+
 /// Ours, and others' outside of the workspace.
 const PACKAGES: [&str; 2] = ["benches", "contenders"];
 
@@ -67,7 +85,7 @@ fn executables(manifest: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
 }
 
 /// What the programs can measure, group by group, so that those who answer one question do it one after another.
-pub(crate) fn units(programs: &[PathBuf], full: bool, filter: &str) -> io::Result<Vec<Unit>> {
+fn units(programs: &[PathBuf], full: bool, filter: &str) -> io::Result<Vec<Unit>> {
     let mut units: Vec<Unit> = Vec::new();
     for program in programs {
         let output = measure::environment(&mut Command::new(program), full)

@@ -35,13 +35,22 @@ fn three_digits(number: f64) -> String {
     }
 }
 
-/// How many times as long: `1.04x`, `51x`.
+/// How many times as long: `0.0039x`, `1.04x`, `51x`.
 pub(crate) fn ratio(ratio: f64) -> String {
     match ratio {
+        ..0.0995 => format!("{}x", two_digits(ratio)),
         ..1.995 => format!("{ratio:.2}x"),
         ..9.95 => format!("{ratio:.1}x"),
         _ => format!("{ratio:.0}x"),
     }
+}
+
+/// Of a number below a tenth, those that are not zeroes.
+fn two_digits(number: f64) -> String {
+    let zeroes = -number.log10().floor();
+    // There is an end to the digits of what is nothing.
+    let decimals = zeroes.clamp(1.0, 9.0) as usize + 1;
+    format!("{number:.decimals$}")
 }
 
 pub(crate) fn percent(part: f64) -> String {
@@ -94,6 +103,10 @@ mod tests {
         assert_eq!(
             [0.974, 1.04, 2.0, 51.4, 1234.0].map(ratio),
             ["0.97x", "1.04x", "2.0x", "51x", "1234x"]
+        );
+        assert_eq!(
+            [0.003_91, 0.0152, 0.0994, 0.0996, 0.1, 1e-12].map(ratio),
+            ["0.0039x", "0.015x", "0.099x", "0.10x", "0.10x", "0.0000000000x"]
         );
         assert_eq!(percent(0.204), "20 %");
     }
