@@ -26,12 +26,14 @@ fn posix_queue() {
             queue.send_timeout(b"x", 0, SOON).unwrap();
             queue.send_timeout(b"x", 0, SOON).unwrap();
             assert!(queue.send_timeout(b"x", 0, SOON).is_err());
+            assert!(queue.try_send(b"x", 0).is_err());
             for _ in 0..CAPACITY - 2 {
                 queue.recv(&mut buffer).unwrap();
             }
             queue.try_recv(&mut buffer).unwrap();
             queue.recv_timeout(&mut buffer, SOON).unwrap();
             assert!(queue.recv_timeout(&mut buffer, SOON).is_err());
+            assert!(queue.try_recv(&mut buffer).is_err());
         });
     });
 }
@@ -49,6 +51,9 @@ fn sysv_queue() {
             assert!(queue.send_timeout(b"x", 1, SOON).is_err());
             queue.recv(&mut buffer, Select::kind(1)).unwrap();
             queue.recv_timeout(&mut buffer, Select::FIRST.truncate(), SOON).unwrap();
+            queue.try_send(b"x", 1).unwrap();
+            queue.try_recv(&mut buffer, Select::kind(1)).unwrap();
+            assert!(queue.try_recv(&mut buffer, Select::FIRST).is_err());
             assert!(queue.recv_timeout(&mut buffer, Select::FIRST, SOON).is_err());
         });
     });

@@ -10,7 +10,9 @@ use crate::{Backend, for_every_backend};
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-for_every_backend! { bytes, frames }
+const SOON: Duration = Duration::from_millis(1);
+
+for_every_backend! { bytes, full, splices, frames }
 
 fn bytes(backend: &impl Backend) {
     let (reader, writer) = backend.ends();
@@ -24,6 +26,34 @@ fn bytes(backend: &impl Backend) {
             writer.write_message_timeout(b"message", Duration::from_secs(9)).unwrap();
             reader.read_timeout(&mut buffer, Duration::from_secs(9)).unwrap();
             assert!(reader.try_read(&mut buffer).is_err());
+        }
+    });
+}
+
+fn full(backend: &impl Backend) {
+    let (reader, writer) = backend.ends();
+    let mut buffer = [0; PIPE_BUF];
+    allocates_nothing(|| {
+        while writer.try_write(&buffer).is_ok() {}
+        assert!(writer.try_write_message(b"x").is_err());
+        assert!(writer.write_timeout(b"x", SOON).is_err());
+        while reader.try_read(&mut buffer).is_ok() {}
+        assert!(reader.read_timeout(&mut buffer, SOON).is_err());
+    });
+}
+
+fn splices(backend: &impl Backend) {
+    let (reader, writer) = backend.ends();
+    let (there, into) = backend.ends();
+    let mut buffer = [0; 64];
+    allocates_nothing(|| {
+        for _ in 0..100 {
+            writer.write(b"message").unwrap();
+            assert_eq!(reader.tee_to(&into, 64).unwrap(), 7);
+            assert_eq!(reader.splice_to(&into, 64).unwrap(), 7);
+            assert_eq!(there.read(&mut buffer).unwrap(), 14);
+            assert!(reader.try_splice_to(&into, 64).is_err());
+            assert!(into.try_splice_from(&reader, 64).is_err());
         }
     });
 }
@@ -52,6 +82,10 @@ fn packets() {
                 writer.send(b"packet").unwrap();
                 reader.recv_timeout(&mut buffer, Duration::from_secs(9)).unwrap();
             }
+            while writer.try_send(b"packet").is_ok() {}
+            assert!(writer.send_timeout(b"packet", SOON).is_err());
+            while reader.try_recv(&mut buffer).is_ok() {}
+            assert!(reader.recv_timeout(&mut buffer, SOON).is_err());
         });
     });
 }

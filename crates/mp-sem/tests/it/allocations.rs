@@ -37,6 +37,7 @@ fn sysv_set() {
         let set = SemaphoreSet::create_new(Key::PRIVATE, &[1, 16]).unwrap();
         allocates_nothing(|| {
             drop(set.acquire(0).unwrap());
+            drop(set.try_acquire(0).unwrap());
             let permit = set.acquire_timeout(0, SOON).unwrap();
             assert!(set.try_acquire(0).is_err());
             assert!(set.acquire_timeout(0, SOON).is_err());

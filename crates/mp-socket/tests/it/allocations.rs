@@ -1,8 +1,15 @@
 //! Sending and receiving allocate nothing where no descriptors come.
 
-use std::os::fd::AsFd;
+use std::{
+    io::IoSlice,
+    net::{Ipv4Addr, SocketAddr},
+    os::fd::AsFd,
+    time::Duration,
+};
 
-use mp_socket::{Framed, SeqpacketSocket, UnixStream};
+use mp_socket::{
+    Framed, SeqpacketSocket, TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixStream,
+};
 use mp_testkit::{CountingAllocator, allocates_nothing, allocations, isolated};
 
 use crate::{
@@ -13,7 +20,9 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-for_every_backend! { bytes }
+const SOON: Duration = Duration::from_millis(1);
+
+for_every_backend! { bytes, full }
 
 fn bytes<C: Channel>(make: impl Fn() -> (C, C)) {
     let (left, right) = make();
@@ -31,6 +40,68 @@ fn bytes<C: Channel>(make: impl Fn() -> (C, C)) {
             left.send(b"message").unwrap();
             assert!(right.recv_fds(&mut buffer).unwrap().unwrap().fds.is_empty());
         }
+    });
+}
+
+fn full<C: Channel>(make: impl Fn() -> (C, C)) {
+    let (left, right) = make();
+    let mut buffer = [0; 4096];
+    allocates_nothing(|| {
+        while left.try_send(&buffer).is_ok() {}
+        assert!(left.send_timeout(&buffer, SOON).is_err());
+        while right.try_recv(&mut buffer).is_ok() {}
+        assert!(right.recv_timeout(&mut buffer, SOON).is_err());
+    });
+}
+
+#[test]
+fn parts() {
+    isolated(|| {
+        let (left, right) = SeqpacketSocket::pair().unwrap();
+        let mut buffer = [0; 64];
+        allocates_nothing(|| {
+            left.send_vectored(&[IoSlice::new(b"two "), IoSlice::new(b"parts")], &[]).unwrap();
+            assert_eq!(right.recv(&mut buffer).unwrap(), Some(9));
+        });
+    });
+}
+
+#[test]
+fn datagrams_with_addresses() {
+    isolated(|| {
+        let places = [crate::backends::path(), crate::backends::abstract_name()];
+        let [left, right] = places.each_ref().map(|it| UnixDatagram::bind(&it.address).unwrap());
+        let mut buffer = [0; 64];
+        allocates_nothing(|| {
+            left.send_to(b"message", &places[1].address).unwrap();
+            let (len, from) = right.recv_from(&mut buffer).unwrap();
+            assert_eq!((len, &from), (7, &places[0].address));
+            right.send_to(b"answer", &from).unwrap();
+            assert_eq!(left.recv_from_timeout(&mut buffer, PATIENCE).unwrap().0, 6);
+            assert!(left.try_recv_from(&mut buffer).is_err());
+        });
+    });
+}
+
+#[test]
+fn internet() {
+    isolated(|| {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let [left, right] = [UdpSocket::bind(any).unwrap(), UdpSocket::bind(any).unwrap()];
+        let to = right.local_address().unwrap();
+        let listener = TcpListener::bind(any).unwrap();
+        let client = TcpStream::connect(listener.local_address().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let mut buffer = [0; 64];
+        allocates_nothing(|| {
+            left.send_to(b"message", to).unwrap();
+            assert_eq!(right.recv_from_timeout(&mut buffer, PATIENCE).unwrap().0, 7);
+            assert!(right.try_recv_from(&mut buffer).is_err());
+            client.write_timeout(b"x", PATIENCE).unwrap();
+            assert_eq!(server.read_timeout(&mut buffer, PATIENCE).unwrap(), 1);
+            assert!(server.try_read(&mut buffer).is_err());
+            assert!(server.read_timeout(&mut buffer, SOON).is_err());
+        });
     });
 }
 
