@@ -1,5 +1,7 @@
 use std::io;
 
+use nix::libc;
+
 /// Turns the return value of a C call, which is -1 on failure, into a result carrying `errno`.
 ///
 /// # Errors
@@ -40,8 +42,24 @@ pub fn cvt<T: Copy + PartialEq + From<i8>>(value: T) -> io::Result<T> {
 pub fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match operation() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_interrupted(&error) => {}
             result => return result,
         }
     }
+}
+
+#[inline]
+pub(crate) fn is_interrupted(error: &io::Error) -> bool {
+    is(error, libc::EINTR, io::ErrorKind::Interrupted)
+}
+
+#[inline]
+pub(crate) fn would_block(error: &io::Error) -> bool {
+    is(error, libc::EAGAIN, io::ErrorKind::WouldBlock)
+}
+
+/// By number where there is one: the table of kinds takes longer than some calls that find nothing to do.
+#[inline]
+fn is(error: &io::Error, number: i32, kind: io::ErrorKind) -> bool {
+    error.raw_os_error().map_or_else(|| error.kind() == kind, |own| own == number)
 }

@@ -10,7 +10,11 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags};
 
-use crate::{Deadline, PidFd, Result, sys};
+use crate::{
+    Deadline, PidFd, Result,
+    cvt::{is_interrupted, would_block},
+    sys,
+};
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,15 +231,13 @@ fn until_ready<T>(
     mut error: io::Error,
 ) -> io::Result<Option<T>> {
     loop {
-        match error.kind() {
-            io::ErrorKind::Interrupted => {}
+        if would_block(&error) {
             // Who does not wait has been told already that it would have to, and need not ask a second time.
-            io::ErrorKind::WouldBlock => {
-                if deadline.is_past() || !wait(fd, interest, deadline)? {
-                    return Ok(None);
-                }
+            if deadline.is_past() || !wait(fd, interest, deadline)? {
+                return Ok(None);
             }
-            _ => return Err(error),
+        } else if !is_interrupted(&error) {
+            return Err(error);
         }
         match operation(deadline.is_never()) {
             Ok(value) => return Ok(Some(value)),
