@@ -109,7 +109,7 @@ const LONG_AGO: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
 
 fn would_block(error: io::Error) -> io::Error {
     match error.raw_os_error() {
-        Some(libc::ETIMEDOUT) => io::ErrorKind::WouldBlock.into(),
+        Some(libc::ETIMEDOUT) => io::Error::from_raw_os_error(libc::EAGAIN),
         _ => error,
     }
 }

@@ -177,7 +177,7 @@ impl MessageQueue {
         let mut checked = false;
         wait_until(deadline, |flags| {
             match sys::send(self.id(), bytes, kind, flags) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
                 result => return result.map(Some).map_err(|error| self.send_failed(bytes, error)),
             }
             if !mem::replace(&mut checked, true) {
