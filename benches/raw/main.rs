@@ -1,8 +1,9 @@
 //! What the crates of primitives cost beside the system calls that they wrap: the same done in one process on one core, so
 //! that nothing but the calls is measured.
 //!
-//! `ours` is a method of a crate, `raw` what a program in C would call for the same, on the same object. `-try` is the form
-//! that does not wait, `-busy` the same where it would have to, `-timeout` the form with a deadline where it need not wait.
+//! `ours` is a method of a crate, `raw` what a program in C would call for the same, on the same object. Where ours makes other
+//! calls than the plain ones, because those could kill the caller or lose something, `calls` are these calls and nothing else: `ours`
+//! beside `calls` is what the crate adds, `calls` beside `raw` what is paid for the safer call. `-try` is the form that does not wait, `-busy` the same where it would have to, `-timeout` the form with a deadline where it need not wait.
 
 #![allow(clippy::unwrap_used, reason = "a call that fails is the end of this program")]
 
@@ -87,7 +88,12 @@ fn main() {
             sockets::internet,
             locks::locks,
         ],
-        &GROUPS.map(|group| Ratio::new(group, "ours", "raw")),
+        &GROUPS
+            .map(|group| {
+                [("ours", "calls"), ("calls", "raw"), ("ours", "raw")]
+                    .map(|(one, other)| Ratio::new(group, one, other))
+            })
+            .concat(),
     );
 }
 
@@ -99,13 +105,27 @@ fn prepare(_: &mut Criterion) {
     pin_to(Cores::Same.numbers().0);
 }
 
-/// Measures both.
-fn compare(criterion: &mut Criterion, name: &str, mut ours: impl FnMut(), mut raw: impl FnMut()) {
+/// Measures both, where the crate makes the plain calls.
+fn compare(criterion: &mut Criterion, name: &str, ours: impl FnMut(), raw: impl FnMut()) {
+    compare_calls(criterion, name, ours, None::<fn()>, raw);
+}
+
+/// Measures the crate, the calls that it makes if they are known here, and the plain ones.
+fn compare_calls(
+    criterion: &mut Criterion,
+    name: &str,
+    mut ours: impl FnMut(),
+    calls: Option<impl FnMut()>,
+    mut raw: impl FnMut(),
+) {
     assert!(GROUPS.contains(&name), "{name} has a ratio");
     let mut group = criterion.benchmark_group(name);
     // Few resamplings, which would take many times as long as the measurement: there are many groups.
     group.nresamples(2000);
     group.bench_function("ours", |bencher| bencher.iter(&mut ours));
+    if let Some(mut calls) = calls {
+        group.bench_function("calls", |bencher| bencher.iter(&mut calls));
+    }
     group.bench_function("raw", |bencher| bencher.iter(&mut raw));
     group.finish();
 }

@@ -8,7 +8,7 @@ use mp_mqueue::{posix, sysv};
 use mp_os::sysv::Key;
 use nix::libc;
 
-use super::{compare, name, nonblocking};
+use super::{compare, compare_calls, name, nonblocking};
 
 pub(crate) fn posix_queues(criterion: &mut Criterion) {
     let create = |what| {
@@ -35,22 +35,28 @@ pub(crate) fn posix_queues(criterion: &mut Criterion) {
     }
     let raw_queue = create("mq-raw");
     nonblocking(raw_queue.as_fd().try_clone_to_owned().expect("another descriptor"));
-    compare(
+    let mut buffer = [0; 8192];
+    compare_calls(
         criterion,
         "raw-posix-mq-try",
         || {
             queue.try_send(&message[..8], 0).unwrap();
             assert_eq!(queue.try_recv(&mut ours).unwrap().bytes.len(), 8);
         },
+        Some(|| {
+            raw::mq_timedsend(&queue, &message[..8]);
+            assert_eq!(raw::mq_timedreceive(&queue, &mut buffer), 8);
+        }),
         || {
             raw::mq_send(&raw_queue, &message[..8]);
             assert_eq!(raw::mq_receive(&raw_queue, &mut raw), 8);
         },
     );
-    compare(
+    compare_calls(
         criterion,
         "raw-posix-mq-busy",
         || assert!(matches!(queue.try_recv(&mut ours), Err(mp_os::TryError::WouldBlock))),
+        Some(|| raw::failed_with(raw::mq_timedreceive(&queue, &mut buffer), libc::ETIMEDOUT)),
         || raw::refused(raw::mq_receive(&raw_queue, &mut raw)),
     );
 }
@@ -64,10 +70,7 @@ pub(crate) fn sysv_queues(criterion: &mut Criterion) {
         criterion,
         "raw-sysv-msg-busy",
         || assert!(queue.try_recv(&mut ours, sysv::Select::FIRST).is_err()),
-        || {
-            let nothing = raw::msgrcv(queue.id(), &mut raw, libc::IPC_NOWAIT);
-            assert_eq!(nothing, -1);
-        },
+        || raw::failed_with(raw::msgrcv(queue.id(), &mut raw, libc::IPC_NOWAIT), libc::ENOMSG),
     );
 }
 

@@ -11,37 +11,48 @@ use mp_benches::raw;
 use mp_socket::{SeqpacketSocket, TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixStream};
 use nix::libc;
 
-use super::{A_SECOND, compare};
+use super::{A_SECOND, compare, compare_calls};
 
 pub(crate) fn streams(criterion: &mut Criterion) {
     let (left, right) = UnixStream::pair().expect("a pair");
-    bytes(criterion, "raw-unix-stream", &left, &right);
-    let (mut ours, mut raw) = ([0; 8], [0; 8]);
-    compare(
+    bytes(criterion, "raw-unix-stream", &left, &right, true);
+    let (mut ours, mut buffer, mut raw) = ([0; 8], [0; 8], [0; 8]);
+    compare_calls(
         criterion,
         "raw-unix-stream-try",
         || {
             assert_eq!(left.try_write(&[7; 8]).unwrap(), 8);
             assert_eq!(right.try_read(&mut ours).unwrap(), 8);
         },
+        Some(|| {
+            assert_eq!(raw::send(&left, &[7; 8]), 8);
+            assert_eq!(raw::recvmsg(&right, &mut buffer, libc::MSG_DONTWAIT), 8);
+        }),
         || {
             assert_eq!(raw::send(&left, &[7; 8]), 8);
             assert_eq!(raw::recv(&right, &mut raw, libc::MSG_DONTWAIT), 8);
         },
     );
-    compare(
+    compare_calls(
         criterion,
         "raw-unix-stream-busy",
         || assert!(matches!(right.try_read(&mut ours), Err(mp_os::TryError::WouldBlock))),
+        Some(|| raw::refused(raw::recvmsg(&right, &mut buffer, libc::MSG_DONTWAIT))),
         || raw::refused(raw::recv(&right, &mut raw, libc::MSG_DONTWAIT)),
     );
-    compare(
+    compare_calls(
         criterion,
         "raw-unix-stream-timeout",
         || {
             assert_eq!(left.write_timeout(&[7; 8], A_SECOND).unwrap(), 8);
             assert_eq!(right.read_timeout(&mut ours, A_SECOND).unwrap(), 8);
         },
+        Some(|| {
+            raw::clock();
+            assert_eq!(raw::send(&left, &[7; 8]), 8);
+            raw::clock();
+            assert_eq!(raw::recvmsg(&right, &mut buffer, libc::MSG_DONTWAIT), 8);
+        }),
         || {
             assert_eq!(raw::send(&left, &[7; 8]), 8);
             raw::poll(&right);
@@ -62,22 +73,27 @@ pub(crate) fn streams(criterion: &mut Criterion) {
     );
 }
 
-/// Bytes there, in one process.
-fn bytes<S: AsFd>(criterion: &mut Criterion, what: &str, left: &S, right: &S)
+/// Bytes there, in one process; by a Unix socket, `recvmsg` tells of descriptors that came along.
+fn bytes<S: AsFd>(criterion: &mut Criterion, what: &str, left: &S, right: &S, is_unix: bool)
 where
     for<'a> &'a S: Read + Write,
 {
     let message = [7; 4096];
     for len in [8, 4096] {
         let message = &message[..len];
-        let (mut ours, mut raw) = ([0; 4096], [0; 4096]);
-        compare(
+        let (mut ours, mut buffer, mut raw) = ([0; 4096], [0; 4096], [0; 4096]);
+        let calls = || {
+            assert_eq!(raw::send(left, message), len);
+            assert_eq!(raw::recvmsg(right, &mut buffer, 0), len as isize);
+        };
+        compare_calls(
             criterion,
             &format!("{what}-{len}"),
             || {
                 assert_eq!({ left }.write(message).unwrap(), len);
                 assert_eq!({ right }.read(&mut ours).unwrap(), len);
             },
+            is_unix.then_some(calls),
             || {
                 assert_eq!(raw::send(left, message), len);
                 assert_eq!(raw::recv(right, &mut raw, 0), len as isize);
@@ -88,16 +104,20 @@ where
 
 pub(crate) fn messages(criterion: &mut Criterion) {
     let message = [7; 4096];
-    let (mut ours, mut raw) = ([0; 4096], [0; 4096]);
+    let (mut ours, mut buffer, mut raw) = ([0; 4096], [0; 4096], [0; 4096]);
     let (left, right) = UnixDatagram::pair().expect("a pair");
     for (name, len) in [("raw-unix-dgram-8", 8), ("raw-unix-dgram-4096", 4096)] {
-        compare(
+        compare_calls(
             criterion,
             name,
             || {
                 left.send(&message[..len]).unwrap();
                 assert_eq!(right.recv(&mut ours).unwrap(), len);
             },
+            Some(|| {
+                assert_eq!(raw::send(&left, &message[..len]), len);
+                assert_eq!(raw::recvmsg(&right, &mut buffer, libc::MSG_TRUNC), len as isize);
+            }),
             || {
                 assert_eq!(raw::send(&left, &message[..len]), len);
                 assert_eq!(raw::recv(&right, &mut raw, 0), len as isize);
@@ -118,13 +138,17 @@ pub(crate) fn messages(criterion: &mut Criterion) {
     );
     let (left, right) = SeqpacketSocket::pair().expect("a pair");
     for (name, len) in [("raw-unix-seqpacket-8", 8), ("raw-unix-seqpacket-4096", 4096)] {
-        compare(
+        compare_calls(
             criterion,
             name,
             || {
                 left.send(&message[..len]).unwrap();
                 assert_eq!(right.recv(&mut ours).unwrap(), Some(len));
             },
+            Some(|| {
+                assert_eq!(raw::send(&left, &message[..len]), len);
+                assert_eq!(raw::recvmsg(&right, &mut buffer, libc::MSG_TRUNC), len as isize);
+            }),
             || {
                 assert_eq!(raw::send(&left, &message[..len]), len);
                 assert_eq!(raw::recv(&right, &mut raw, 0), len as isize);
@@ -153,7 +177,7 @@ pub(crate) fn internet(criterion: &mut Criterion) {
     let left = std::net::TcpStream::from(left);
     left.set_nodelay(true).expect("an option of every connection");
     let (right, _) = listener.accept().expect("somebody has connected");
-    bytes(criterion, "raw-tcp", &TcpStream::from(left), &right);
+    bytes(criterion, "raw-tcp", &TcpStream::from(left), &right, false);
 
     let (left, right) = (UdpSocket::bind(any).unwrap(), UdpSocket::bind(any).unwrap());
     let (from, to) = (left.local_address().unwrap(), right.local_address().unwrap());

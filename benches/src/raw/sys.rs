@@ -53,9 +53,18 @@ fn failed() -> ! {
 /// Where it did not.
 #[inline]
 pub fn refused(value: isize) {
+    failed_with(value, libc::EAGAIN);
+}
+
+/// Whether a call failed with this number.
+///
+/// # Panics
+///
+/// Where it did not.
+#[inline]
+pub fn failed_with(value: isize, number: c_int) {
     assert_eq!(value, -1, "it has to wait");
-    let error = io::Error::last_os_error();
-    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(io::Error::last_os_error().raw_os_error(), Some(number));
 }
 
 /// `write(2)`.
@@ -72,6 +81,33 @@ pub fn read(fd: &impl AsFd, buffer: &mut [u8]) -> isize {
     let fd = fd.as_fd().as_raw_fd();
     // SAFETY: the pointer and the length are those of `buffer`.
     unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) }
+}
+
+/// `RWF_NOSIGNAL` of `linux/fs.h`.
+pub const RWF_NOSIGNAL: c_int = 0x100;
+
+/// `pwritev2(2)` of one part at no position, and what it returns.
+#[inline]
+pub fn pwritev2(fd: &impl AsFd, bytes: &[u8], flags: c_int) -> isize {
+    let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: `part` is `bytes`, which are only read.
+    unsafe { libc::pwritev2(fd.as_fd().as_raw_fd(), &raw const part, 1, -1, flags) }
+}
+
+/// `preadv2(2)` of one part at no position, and what it returns.
+#[inline]
+pub fn preadv2(fd: &impl AsFd, buffer: &mut [u8], flags: c_int) -> isize {
+    let part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: `part` is `buffer`, which is valid for writes.
+    unsafe { libc::preadv2(fd.as_fd().as_raw_fd(), &raw const part, 1, -1, flags) }
+}
+
+/// `clock_gettime(2)` of the monotonic clock, as for a deadline.
+#[inline]
+pub fn clock() {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid for writes.
+    done(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) });
 }
 
 /// `poll(2)` until something can be read, for at most a second.
@@ -97,6 +133,27 @@ pub fn mq_receive(queue: &impl AsFd, buffer: &mut [u8]) -> isize {
     let mut priority = 0;
     // SAFETY: the pointer and the length are those of `buffer`, and `priority` is valid for writes.
     unsafe { libc::mq_receive(queue, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut priority) }
+}
+
+/// A time that has passed: who waits until then does not wait.
+const LONG_AGO: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+
+/// `mq_timedsend(3)` without waiting.
+#[inline]
+pub fn mq_timedsend(queue: &impl AsFd, bytes: &[u8]) {
+    let (queue, until) = (queue.as_fd().as_raw_fd(), LONG_AGO);
+    let (start, count) = (bytes.as_ptr().cast(), bytes.len());
+    // SAFETY: the pointer and the length are those of `bytes`, and `until` is valid for reads.
+    done(unsafe { libc::mq_timedsend(queue, start, count, 0, &raw const until) });
+}
+
+/// `mq_timedreceive(3)` without waiting, and what it returns.
+#[inline]
+pub fn mq_timedreceive(queue: &impl AsFd, buffer: &mut [u8]) -> isize {
+    let (queue, until) = (queue.as_fd().as_raw_fd(), LONG_AGO);
+    let (start, count, mut priority) = (buffer.as_mut_ptr().cast(), buffer.len(), 0);
+    // SAFETY: the pointer and the length are those of `buffer`, and the others are valid for writes and for reads.
+    unsafe { libc::mq_timedreceive(queue, start, count, &raw mut priority, &raw const until) }
 }
 
 /// `struct msgbuf`.
@@ -220,6 +277,25 @@ pub fn recv(socket: &impl AsFd, buffer: &mut [u8], flags: c_int) -> isize {
     let socket = socket.as_fd().as_raw_fd();
     // SAFETY: the pointer and the length are those of `buffer`.
     unsafe { libc::recv(socket, buffer.as_mut_ptr().cast(), buffer.len(), flags) }
+}
+
+/// `recvmsg(2)` without a control message, and what it returns. What was cut, or had descriptors, is told apart.
+///
+/// # Panics
+///
+/// Where something was lost.
+#[inline]
+pub fn recvmsg(socket: &impl AsFd, buffer: &mut [u8], flags: c_int) -> isize {
+    let part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: all zeroes is a valid `msghdr`.
+    let mut header: libc::msghdr = unsafe { mem::zeroed() };
+    header.msg_iov = (&raw const part).cast_mut();
+    header.msg_iovlen = 1 as _;
+    let (socket, flags) = (socket.as_fd().as_raw_fd(), flags | libc::MSG_CMSG_CLOEXEC);
+    // SAFETY: `header` points to `part`, and so to `buffer`, which is valid for writes.
+    let len = unsafe { libc::recvmsg(socket, &raw mut header, flags) };
+    assert_eq!(header.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC), 0, "all has come");
+    len
 }
 
 const ADDRESS_LEN: libc::socklen_t = size_of::<libc::sockaddr_in>() as libc::socklen_t;

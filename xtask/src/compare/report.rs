@@ -231,22 +231,34 @@ impl Report<'_> {
         (limit.name != figure.id.function).then(|| (ratio(figure.nanos / limit.nanos), limit.name))
     }
 
-    /// A row for each group of this beginning, which has what is ours and what it is compared with.
+    /// A row for each group of this beginning, which has what is ours, the calls that it makes where they are not the plain ones,
+    /// and those.
     fn pairs(&mut self, start: &str) -> String {
         let figures = self.figures;
         let row = |group: &str| {
             let what = group.strip_prefix(start)?.strip_prefix('-')?;
             let [ours, raw] = [figures.get(group, "ours", "")?, figures.get(group, "raw", "")?];
+            let calls = figures.get(group, "calls", "");
             let cell = |figure: &Figure| format!("{}, {}", time(figure.nanos), spread(figure));
-            let ratio = ratio(ours.nanos / raw.nanos);
-            Some((group.to_owned(), vec![format!("`{what}`"), cell(ours), cell(raw), ratio]))
+            let nothing = || NOTHING.to_owned();
+            let cells = vec![
+                format!("`{what}`"),
+                cell(ours),
+                calls.map_or_else(nothing, cell),
+                cell(raw),
+                ratio(ours.nanos / calls.unwrap_or(raw).nanos),
+                calls.map_or_else(nothing, |calls| ratio(calls.nanos / raw.nanos)),
+            ];
+            Some((group.to_owned(), cells))
         };
         let (groups, rows): (Vec<_>, Vec<_>) = figures.groups().into_iter().filter_map(row).unzip();
         if rows.is_empty() {
             return "Not measured in this run.\n".to_owned();
         }
         self.shown.extend(groups);
-        table(&["", "ours", "raw", "ratio"].map(str::to_owned), &rows)
+        let head =
+            ["", "ours", "its calls", "plain calls", "ours / its calls", "its / plain calls"];
+        table(&head.map(str::to_owned), &rows)
     }
 
     /// Groups that the template does not name.
@@ -310,7 +322,10 @@ mod tests {
             ("round-trip-awake", "ring", "64", Work::Bytes(128), 160.0),
             ("round-trip-awake", "pipe", "8", Work::Bytes(16), 5000.0),
             ("raw-pipe-8", "ours", "", Work::Once, 500.0),
+            ("raw-pipe-8", "calls", "", Work::Once, 480.0),
             ("raw-pipe-8", "raw", "", Work::Once, 400.0),
+            ("raw-posix-sem", "ours", "", Work::Once, 12.0),
+            ("raw-posix-sem", "raw", "", Work::Once, 10.0),
             ("unheard-of", "Pool", "", Work::Once, 1.0),
         ]);
         let files = render(&small_run(), &figures);
@@ -325,7 +340,8 @@ mod tests {
             "| `pipe` |  5.00 µs<br>2 % · 50x |",
             "| `cache-line`  |  100 ns |    2 % |     – |   – |",
             "| `memcpy 64 B` | 4.00 ns |",
-            "| `pipe-8` | 500 ns, 2 % | 400 ns, 2 % | 1.25x |",
+            "| `pipe-8`    |  500 ns, 2 % | 480 ns, 2 % |  400 ns, 2 % |            1.04x |             1.20x |",
+            "| `posix-sem` | 12.0 ns, 2 % |           – | 10.0 ns, 2 % |            1.20x |                 – |",
             "## `unheard-of`",
             "## One way\n\nNot measured in this run.\n",
         ] {
