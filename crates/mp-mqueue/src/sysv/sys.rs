@@ -59,37 +59,49 @@ pub(super) fn receive(
     kind: c_long,
     flags: i32,
 ) -> io::Result<Received> {
-    if buffer.len() < INLINE {
-        return receive_up_to(id, buffer, kind, flags);
-    }
     // Most messages are short, however large the buffer is: memory is allocated only once a long one is there.
-    let (short, _) = buffer.split_at_mut(INLINE);
-    match receive_up_to(id, short, kind, flags & !libc::MSG_NOERROR) {
-        Err(error) if error.raw_os_error() == Some(libc::E2BIG) => {
-            receive_up_to(id, buffer, kind, flags)
+    let is_long = buffer.len() >= INLINE;
+    let (room, first) =
+        if is_long { (INLINE, flags & !libc::MSG_NOERROR) } else { (buffer.len(), flags) };
+    let mut frame = [MaybeUninit::uninit(); 1 + INLINE / WORD];
+    match receive_by(&mut frame, id, &mut buffer[..room], kind, first) {
+        Err(error) if is_long && error.raw_os_error() == Some(libc::E2BIG) => {
+            receive_long(id, buffer, kind, flags)
         }
         result => result,
     }
 }
 
+/// [`receive`] of a message that is too long for the stack, or for the buffer.
+#[cold]
+fn receive_long(id: i32, buffer: &mut [u8], kind: c_long, flags: i32) -> io::Result<Received> {
+    let mut frame = Box::new_uninit_slice(1 + (buffer.len() + 1).div_ceil(WORD));
+    receive_by(&mut frame, id, buffer, kind, flags)
+}
+
+/// By a frame with room for a byte more than the buffer has, which tells a message that was cut from one that just fits.
 #[inline]
-fn receive_up_to(id: i32, buffer: &mut [u8], kind: c_long, flags: i32) -> io::Result<Received> {
-    // One byte more than the buffer has tells a message that was cut from one that just fits.
+fn receive_by(
+    frame: &mut Frame,
+    id: i32,
+    buffer: &mut [u8],
+    kind: c_long,
+    flags: i32,
+) -> io::Result<Received> {
     let room = buffer.len() + usize::from(flags & libc::MSG_NOERROR != 0);
-    with_frame(room, |frame| {
-        let start = frame.as_mut_ptr();
-        let len = retry(|| {
-            // SAFETY: behind its first word the frame has `room` bytes.
-            cvt(unsafe { libc::msgrcv(id, start.cast(), room, kind, flags) })
-        })?
-        .unsigned_abs();
-        let text = frame[1..].as_ptr().cast::<u8>();
-        // SAFETY: the kernel has written `len` bytes behind the first word, and the frame is not part of the buffer.
-        unsafe { ptr::copy_nonoverlapping(text, buffer.as_mut_ptr(), len.min(buffer.len())) };
-        // SAFETY: the kernel has written the first word.
-        let kind = unsafe { frame[0].assume_init() };
-        Ok(Received { kind, len })
-    })
+    debug_assert!(room <= size_of_val(&frame[1..]), "the frame has room for it");
+    let start = frame.as_mut_ptr();
+    let len = retry(|| {
+        // SAFETY: behind its first word the frame has `room` bytes.
+        cvt(unsafe { libc::msgrcv(id, start.cast(), room, kind, flags) })
+    })?
+    .unsigned_abs();
+    let text = frame[1..].as_ptr().cast::<u8>();
+    // SAFETY: the kernel has written `len` bytes behind the first word, and the frame is not part of the buffer.
+    unsafe { ptr::copy_nonoverlapping(text, buffer.as_mut_ptr(), len.min(buffer.len())) };
+    // SAFETY: the kernel has written the first word.
+    let kind = unsafe { frame[0].assume_init() };
+    Ok(Received { kind, len })
 }
 
 /// Lends a frame with room for `len` bytes, on the stack where that is enough.
