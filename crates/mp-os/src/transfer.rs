@@ -26,6 +26,7 @@ use std::{
     error, fmt, io,
     ops::{Deref, DerefMut},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    thread::LocalKey,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -65,32 +66,37 @@ impl Drop for Hide {
 }
 
 /// Puts back what a thread-local held when the scope began, also in a panic.
-struct Restore<T: 'static> {
-    slot: &'static std::thread::LocalKey<RefCell<T>>,
+struct Restore<T: Default + 'static> {
+    slot: &'static LocalKey<RefCell<T>>,
     previous: Option<T>,
 }
 
-impl<T> Drop for Restore<T> {
+impl<T: Default + 'static> Drop for Restore<T> {
     fn drop(&mut self) {
         if let Some(previous) = self.previous.take() {
-            self.slot.set(previous);
+            drop(replace(self.slot, previous));
         }
     }
+}
+
+/// Puts `new` into a thread-local and returns what was there; where it is gone, because the thread ends, that is nothing.
+fn replace<T: Default>(slot: &'static LocalKey<RefCell<T>>, new: T) -> T {
+    slot.try_with(|held| held.replace(new)).unwrap_or_default()
 }
 
 /// Runs `serialize` and returns its result with duplicates of the descriptors that were exported meanwhile, in order.
 pub fn collect<R>(serialize: impl FnOnce() -> R) -> (R, Vec<OwnedFd>) {
     let _shown = Hide::change(|hidden| hidden & !HIDES_OUTGOING);
-    let previous = OUTGOING.replace(Some(Vec::new()));
+    let previous = replace(&OUTGOING, Some(Vec::new()));
     let _restore = Restore { slot: &OUTGOING, previous: Some(previous) };
     let result = serialize();
-    (result, OUTGOING.take().unwrap_or_default())
+    (result, replace(&OUTGOING, None).unwrap_or_default())
 }
 
 /// Runs `deserialize`, in which handles take their descriptors out of `fds`; those that nobody took are closed.
 pub fn provide<R>(fds: Vec<OwnedFd>, deserialize: impl FnOnce() -> R) -> R {
     let _shown = Hide::change(|hidden| hidden & !HIDES_INCOMING);
-    let previous = INCOMING.replace(Some(fds.into_iter().map(Some).collect()));
+    let previous = replace(&INCOMING, Some(fds.into_iter().map(Some).collect()));
     let _restore = Restore { slot: &INCOMING, previous: Some(previous) };
     deserialize()
 }
@@ -108,7 +114,8 @@ pub fn outside<R>(work: impl FnOnce() -> R) -> R {
 ///
 /// [`TransferError::NoScope`] outside a scope, [`TransferError::Duplicate`] at the limit of descriptors.
 pub fn export(fd: BorrowedFd<'_>) -> Result<u32, TransferError> {
-    OUTGOING.with_borrow_mut(|table| {
+    let push = |table: &RefCell<Option<Vec<OwnedFd>>>| {
+        let mut table = table.borrow_mut();
         let table = table.as_mut().filter(|_| !Hide::is(HIDES_OUTGOING));
         let table = table.ok_or(TransferError::NoScope)?;
         table.push(fd.try_clone_to_owned().map_err(|error| {
@@ -116,7 +123,8 @@ pub fn export(fd: BorrowedFd<'_>) -> Result<u32, TransferError> {
             TransferError::Duplicate(error)
         })?);
         u32::try_from(table.len() - 1).map_err(|_| TransferError::NoScope)
-    })
+    };
+    OUTGOING.try_with(push).unwrap_or(Err(TransferError::NoScope))
 }
 
 /// Why the last [`export`] of this thread failed that could not duplicate its descriptor, once: an encoder that has only the
@@ -131,7 +139,7 @@ pub fn collected() -> usize {
     if Hide::is(HIDES_OUTGOING) {
         return 0;
     }
-    OUTGOING.with_borrow(|table| table.as_ref().map_or(0, Vec::len))
+    OUTGOING.try_with(|table| table.borrow().as_ref().map_or(0, Vec::len)).unwrap_or(0)
 }
 
 /// Takes the descriptor at `index` out of the enclosing [`provide`] scope.
@@ -141,11 +149,13 @@ pub fn collected() -> usize {
 /// [`TransferError::NoScope`] outside a scope, [`TransferError::Missing`] where the message came without it or it was
 /// taken before.
 pub fn import(index: u32) -> Result<OwnedFd, TransferError> {
-    INCOMING.with_borrow_mut(|table| {
+    let take = |table: &RefCell<Option<Vec<Option<OwnedFd>>>>| {
+        let mut table = table.borrow_mut();
         let table = table.as_mut().filter(|_| !Hide::is(HIDES_INCOMING));
         let table = table.ok_or(TransferError::NoScope)?;
         table.get_mut(index as usize).and_then(Option::take).ok_or(TransferError::Missing(index))
-    })
+    };
+    INCOMING.try_with(take).unwrap_or(Err(TransferError::NoScope))
 }
 
 /// Why a descriptor could not travel.
