@@ -73,6 +73,7 @@
 #![forbid(unsafe_code)]
 
 mod connection;
+mod contained;
 mod context;
 mod error;
 pub mod executor;

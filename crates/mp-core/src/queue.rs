@@ -245,16 +245,14 @@ impl<T: DeserializeOwned> Queue<T> {
 
 /// Runs `work` with an empty buffer.
 fn with_bytes<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-    BYTES.with(|kept| {
-        // Taken out: an item's own serializer may use a queue.
-        let mut bytes = kept.take();
-        bytes.clear();
-        let result = work(&mut bytes);
-        bytes.clear();
-        bytes.shrink_to(KEPT_LEN);
-        kept.replace(bytes);
-        result
-    })
+    // Taken out: an item's own serializer may use a queue. And so may whatever is dropped at the end of the thread, after it.
+    let mut bytes = BYTES.try_with(RefCell::take).unwrap_or_default();
+    bytes.clear();
+    let result = work(&mut bytes);
+    bytes.clear();
+    bytes.shrink_to(KEPT_LEN);
+    drop(BYTES.try_with(|kept| kept.replace(bytes)));
+    result
 }
 
 impl<T> Clone for Queue<T> {

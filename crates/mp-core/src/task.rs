@@ -1,7 +1,6 @@
 use std::{
     error, fmt,
     future::Future,
-    panic::{self, AssertUnwindSafe},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
@@ -11,7 +10,7 @@ use std::{
 use mp_os::Deadline;
 use parking_lot::Mutex;
 
-use crate::{Result, TaskError};
+use crate::{Result, TaskError, contained::contained};
 
 /// Where the outcome of a task arrives.
 pub(crate) trait Mailbox<R>: Send + Sync {
@@ -209,8 +208,7 @@ impl<R: Send + 'static> Wake for Callback<R> {
         let called = content.take();
         drop(content);
         if let Some((task, callback)) = called {
-            // The panic hook has told.
-            drop(panic::catch_unwind(AssertUnwindSafe(|| callback(outcome))));
+            drop(contained(|| callback(outcome)));
             // Nobody is to be woken for it any more; the waker holds this very value.
             task.listen(Waker::noop());
         }

@@ -1,7 +1,8 @@
 use std::{
+    io,
     num::{NonZeroU32, NonZeroU64},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use mp_os::Deadline;
@@ -214,6 +215,29 @@ impl PoolBuilder {
     /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) where the number of workers is zero or they would be forked; an
     /// error of the operating system where a worker cannot be started; [`Error::Stopped`] where the initializer failed.
     pub fn build(self) -> Result<Pool> {
+        self.build_until(Deadline::never())
+    }
+
+    /// [`build`](Self::build) within `timeout`: the fork server may be stopped, and an initializer may take for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](io::ErrorKind::TimedOut) where they are not ready by then: nothing is left of the pool. Otherwise as for
+    /// [`build`](Self::build).
+    pub fn build_timeout(self, timeout: Duration) -> Result<Pool> {
+        self.build_until(Deadline::after(timeout))
+    }
+
+    /// [`build`](Self::build) until `deadline` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As for [`build_timeout`](Self::build_timeout).
+    pub fn build_deadline(self, deadline: Instant) -> Result<Pool> {
+        self.build_until(Deadline::at(deadline))
+    }
+
+    fn build_until(self, deadline: Deadline) -> Result<Pool> {
         let refused = |reason| Err(mp_os::Error::invalid_input("start", "pool", reason).into());
         // It takes a dozen system calls to find out how many processors there are.
         let workers = self.workers.unwrap_or_else(cpu_count);
@@ -229,11 +253,15 @@ impl PoolBuilder {
             serial::begin(&local)?;
             return Ok(Pool { local, supervisor: None });
         }
-        let started = local.populate().and_then(|()| local::supervise(&local));
+        let started = local.populate(deadline).and_then(|()| local::supervise(&local));
         let supervisor = started.inspect_err(|_| local.abort())?;
         let pool = Pool { local, supervisor: Some(supervisor) };
         if has_initializer {
-            pool.local.wait_for(Deadline::never(), || pool.local.is_ready_or_stopped())?;
+            if !pool.local.wait_for(deadline, || pool.local.is_ready_or_stopped())? {
+                pool.terminate()?;
+                let error = mp_os::Error::new("start", "pool", io::ErrorKind::TimedOut.into());
+                return Err(error.with_hint("its initializer has not returned").into());
+            }
             pool.local.check_open().map_err(Error::Stopped)?;
         }
         Ok(pool)

@@ -122,9 +122,15 @@ where
     }
 
     /// Waits until the pool has room for more or `enough` says so; keeps it going meanwhile.
-    pub(super) fn wait(&self, taken: u64, enough: impl Fn(&Self) -> bool) -> Result<()> {
+    /// False when `deadline` has passed first.
+    pub(super) fn wait(
+        &self,
+        taken: u64,
+        deadline: Deadline,
+        enough: impl Fn(&Self) -> bool,
+    ) -> Result<bool> {
         let wants = || !self.is_exhausted && self.is_in_window(taken) && self.local.has_room();
-        self.local.wait_for(Deadline::never(), || enough(self) || wants()).map(drop)
+        self.local.wait_for(deadline, || enough(self) || wants())
     }
 
     /// Gives up on the tasks that are left.

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use mp_os::Deadline;
 use mp_process::TaskKey;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -265,7 +266,8 @@ impl<'pool> JobBuilder<'pool> {
         while !feed.is_complete() {
             let due = feed.inbox.due();
             feed.feed(UNBOUNDED)?;
-            feed.wait(UNBOUNDED, |feed| feed.is_complete() || feed.inbox.due() > due)?;
+            let enough = |feed: &Feed<_, _, _>| feed.is_complete() || feed.inbox.due() > due;
+            feed.wait(UNBOUNDED, Deadline::never(), enough)?;
         }
         Ok(feed.inbox.take_values()?)
     }

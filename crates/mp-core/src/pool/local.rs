@@ -9,7 +9,7 @@
 
 use std::{
     cell::RefCell,
-    mem,
+    mem, process,
     sync::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -31,7 +31,7 @@ use super::{
     state::{Intake, Phase, State},
     supervisor,
 };
-use crate::{Error, PoolStopped, Result, TaskError, task::Engine};
+use crate::{Error, PoolStopped, Result, TaskError, contained::contained, task::Engine};
 
 pub(super) struct Local {
     pub(super) settings: Settings,
@@ -47,6 +47,8 @@ pub(super) struct Local {
     /// Threads that wait for results, and so keep the pool going.
     waiting: AtomicUsize,
     pub(super) spares: Spares,
+    /// The process that the workers are children of: a copy of it by `fork(2)` has none, and no supervisor.
+    maker: u32,
 }
 
 thread_local! {
@@ -64,7 +66,13 @@ impl Local {
             over: Condvar::new(),
             waiting: AtomicUsize::new(0),
             spares: Spares::default(),
+            maker: process::id(),
         }))
+    }
+
+    /// Whether this is a copy, in a process that was forked off the pool's own.
+    pub(super) fn is_copy(&self) -> bool {
+        self.maker != process::id()
     }
 
     /// The function of `key`, known to workers from the first batch on.
@@ -193,11 +201,11 @@ impl Local {
 
     /// Takes in what workers have sent and hands out what waits: true if there was anything.
     pub(super) fn advance(&self) -> bool {
-        INTAKE.with(|intake| match intake.try_borrow_mut() {
-            Ok(mut intake) => self.advance_with(&mut intake),
-            // A user's deserializer or waker, called from here, that uses a pool itself.
-            Err(_) => self.advance_with(&mut Intake::default()),
-        })
+        let kept = INTAKE.try_with(|intake| {
+            intake.try_borrow_mut().ok().map(|mut intake| self.advance_with(&mut intake))
+        });
+        // A user's deserializer or waker, called from there, that uses a pool itself; or the end of the thread.
+        kept.ok().flatten().unwrap_or_else(|| self.advance_with(&mut Intake::default()))
     }
 
     fn advance_with(&self, intake: &mut Intake) -> bool {
@@ -215,8 +223,12 @@ impl Local {
     pub(super) fn hand_on(&self, intake: &mut Intake) -> bool {
         let moved = !intake.deliveries.is_empty() || !intake.failures.is_empty();
         for Delivery { job, first, count, nanos, range, tail } in intake.deliveries.drain(..) {
-            job.timed(nanos, count);
-            job.deliver(first, count, &intake.bytes[range], tail);
+            let bytes = &intake.bytes[range];
+            // The job goes with it: its end may be that of results that nobody has taken.
+            drop(contained(move || {
+                job.timed(nanos, count);
+                job.deliver(first, count, bytes, tail);
+            }));
         }
         fail_all(mem::take(&mut intake.failures));
         intake.spent.drain(..).for_each(|spent| self.spares.keep(spent));
@@ -294,8 +306,8 @@ impl Local {
         self.waiting.load(Relaxed) > 0
     }
 
-    /// Fills up the workers to the number the settings say.
-    pub(super) fn populate(self: &Arc<Self>) -> Result<()> {
+    /// Fills up the workers to the number the settings say, unless the fork server does not answer until `deadline`.
+    pub(super) fn populate(self: &Arc<Self>, deadline: Deadline) -> Result<()> {
         loop {
             let mut state = self.state.lock();
             if !state.needs_worker(self.size()) {
@@ -306,7 +318,7 @@ impl Local {
             let place = state.free_place();
             state.next_worker += 1;
             drop(state);
-            let slot = Slot::start(id, place, &self.settings, &self.bell)?;
+            let slot = Slot::start(id, place, (&self.settings, &self.bell), deadline)?;
             let pool = Arc::downgrade(self);
             let mut state = self.state.lock();
             // In the list before its death can be heard of: `died` waits for the lock.
@@ -360,7 +372,7 @@ impl Local {
 
 pub(super) fn fail_all(failures: Vec<(Batch, TaskError)>) {
     for (batch, error) in failures {
-        batch.fail(&error);
+        drop(contained(move || batch.fail(&error)));
     }
 }
 

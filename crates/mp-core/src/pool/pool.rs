@@ -1,5 +1,5 @@
 use std::{
-    fmt, io,
+    fmt, io, mem,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -272,6 +272,9 @@ impl Pool {
     }
 
     fn join_until(mut self, deadline: Deadline) -> Result<Result<()>, Self> {
+        if let Err(error) = self.check_ours("join") {
+            return Ok(Err(error));
+        }
         self.local.close();
         if supervisor::supervised(&self.local).is_some() {
             let error = mp_os::Error::new("join", "pool", io::ErrorKind::Deadlock.into());
@@ -287,6 +290,7 @@ impl Pool {
     ///
     /// As for [`join`](Self::join), where it waits.
     pub fn shutdown(mut self, wait: bool, cancel: bool) -> Result<()> {
+        self.check_ours("shut down")?;
         self.local.close();
         if cancel {
             self.local.cancel_queued();
@@ -311,6 +315,7 @@ impl Pool {
 
     /// Kills the workers and waits for their ends.
     fn stop(&mut self) -> Result<()> {
+        self.check_ours("terminate")?;
         let stopped = self.local.stop(PoolStopped::Terminated);
         if stopped.is_ok() && supervisor::supervised(&self.local).is_none() {
             self.end(Deadline::never());
@@ -319,6 +324,12 @@ impl Pool {
             self.supervisor = None;
         }
         stopped
+    }
+
+    /// That the workers are children of this process, and not of the one that it was forked off.
+    fn check_ours(&self, verb: &'static str) -> Result<()> {
+        let error = || mp_os::Error::invalid_input(verb, "pool", "it is the parent process's");
+        if self.local.is_copy() { Err(error().into()) } else { Ok(()) }
     }
 
     /// Ends the pool as its drop does, in a thread of its own: for the supervisor, which cannot wait for itself.
@@ -353,6 +364,11 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if self.local.is_copy() {
+            // The workers are not ours to end, nor their channels to close. The copy of the memory goes with this process.
+            self.supervisor = None;
+            return mem::forget(Arc::clone(&self.local));
+        }
         if self.supervisor.is_none() && !self.local.settings.is_serial {
             return;
         }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use mp_channel::{Ring, TryPushError};
+use mp_os::Deadline;
 use mp_process::{Child, Connection, SendError, TaskKey};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -160,7 +161,12 @@ pub(super) enum Check {
 
 impl Slot {
     /// Starts a worker process.
-    pub(super) fn start(id: u64, place: usize, settings: &Settings, bell: &Bell) -> Result<Self> {
+    pub(super) fn start(
+        id: u64,
+        place: usize,
+        (settings, bell): (&Settings, &Bell),
+        deadline: Deadline,
+    ) -> Result<Self> {
         let ring = || Ring::builder().items(RING_ITEMS).bytes(RING_LEN).create();
         let (tasks, results, journal) = (ring()?, ring()?, Journal::create()?);
         let (control, theirs) = Connection::pair()?;
@@ -175,7 +181,11 @@ impl Slot {
             has_exit_hook: settings.exit_hook.is_some(),
             max_memory: settings.max_memory.map_or(u64::MAX, Into::into),
         };
-        let child = settings.worker(id).spawn(worker::serve, setup)?;
+        let builder = settings.worker(id);
+        let child = match deadline.instant() {
+            None => builder.spawn(worker::serve, setup)?,
+            Some(instant) => builder.spawn_deadline(worker::serve, setup, instant)?,
+        };
         for Hook { key, args } in settings.initializer.iter().chain(&settings.exit_hook) {
             control.send(&Control::Hook { key: *key, args })?;
         }

@@ -1,9 +1,18 @@
-use std::{collections::VecDeque, fmt, iter::FusedIterator};
+use std::{
+    collections::VecDeque,
+    fmt,
+    iter::FusedIterator,
+    time::{Duration, Instant},
+};
 
+use mp_os::{Deadline, TimeoutError};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::feed::Feed;
 use crate::{Error, TaskError};
+
+/// The next outcome, none after the last one, or that the time for it has passed.
+type Next<R> = Result<Option<Result<R, TaskError>>, TimeoutError>;
 
 /// The outcomes of [`Pool::imap`](super::Pool::imap) and its siblings, one by one: an iterator that feeds the pool.
 ///
@@ -18,6 +27,79 @@ pub struct Outcomes<I, R: DeserializeOwned + Send + 'static> {
     pub(super) refusal: Option<Error>,
 }
 
+impl<A, I, R> Outcomes<I, R>
+where
+    A: Serialize,
+    I: Iterator<Item = A>,
+    R: DeserializeOwned + Send + 'static,
+{
+    /// The next outcome, `None` after the last one.
+    ///
+    /// # Errors
+    ///
+    /// [`TimeoutError::TimedOut`] when `timeout` has passed first; the tasks and the iterator go on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mp_core::{Event, Pool};
+    /// use std::time::Duration;
+    ///
+    /// let (pool, event) = (Pool::new(1)?, Event::new()?);
+    /// let mut outcomes = pool.imap(|event: Event| event.wait().is_ok(), [event.clone()])?;
+    /// assert!(outcomes.next_timeout(Duration::from_millis(20)).is_err());
+    /// event.set();
+    /// assert!(outcomes.next().unwrap()?);
+    /// # Ok::<(), mp_core::Error>(())
+    /// ```
+    #[doc(alias = "timeout")]
+    pub fn next_timeout(&mut self, timeout: Duration) -> Next<R> {
+        self.next_until(Deadline::after(timeout))
+    }
+
+    /// [`next_timeout`](Self::next_timeout) until `deadline` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn next_deadline(&mut self, deadline: Instant) -> Next<R> {
+        self.next_until(Deadline::at(deadline))
+    }
+
+    /// [`next_timeout`](Self::next_timeout) without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_next(&mut self) -> Next<R> {
+        self.next_timeout(Duration::ZERO)
+    }
+
+    fn next_until(&mut self, deadline: Deadline) -> Next<R> {
+        loop {
+            let taken = self.taken;
+            if let Err(error) = self.feed.feed(taken) {
+                self.refusal = Some(error);
+            }
+            if let Some(outcome) = self.feed.inbox.take() {
+                self.taken += 1;
+                return Ok(Some(outcome));
+            }
+            if self.feed.is_complete() {
+                return Ok(self.refusal.take().map(|error| Err(error.into())));
+            }
+            match self.feed.wait(taken, deadline, |feed| feed.inbox.due() > taken) {
+                Ok(true) => {}
+                Ok(false) => return Err(TimeoutError::TimedOut),
+                Err(error) => {
+                    self.feed.end();
+                    return Ok(Some(Err(error.into())));
+                }
+            }
+        }
+    }
+}
+
 impl<A, I, R> Iterator for Outcomes<I, R>
 where
     A: Serialize,
@@ -27,23 +109,7 @@ where
     type Item = Result<R, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let taken = self.taken;
-            if let Err(error) = self.feed.feed(taken) {
-                self.refusal = Some(error);
-            }
-            if let Some(outcome) = self.feed.inbox.take() {
-                self.taken += 1;
-                return Some(outcome);
-            }
-            if self.feed.is_complete() {
-                return self.refusal.take().map(|error| Err(error.into()));
-            }
-            if let Err(error) = self.feed.wait(taken, |feed| feed.inbox.due() > taken) {
-                self.feed.end();
-                return Some(Err(error.into()));
-            }
-        }
+        self.next_until(Deadline::never()).unwrap_or_default()
     }
 }
 

@@ -24,6 +24,11 @@ const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// How often in a row the system may refuse to start a worker while there is no other.
 const REFUSALS_MAX: u32 = 20;
 
+/// How long a worker that replaces another may take to start: whoever ends the pool waits for it. A fork server that does not
+/// answer by then, because it is stopped, is replaced at the next attempt, which may take twice as long.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE_DOUBLINGS: u32 = 4;
+
 /// How long results may lie in the rings of workers while no thread waits for them and no task waits for a worker: a
 /// worker with much to send stands still until it is taken in.
 const NAP: Duration = Duration::from_millis(50);
@@ -35,8 +40,10 @@ thread_local! {
 
 /// The pool, where this thread is its supervisor, and so in a callback.
 pub(super) fn supervised(local: &Local) -> Option<Arc<Local>> {
-    SUPERVISED
-        .with_borrow(|own| own.as_ref().filter(|own| ptr::eq(Arc::as_ptr(own), local)).cloned())
+    let is_it = |own: &Arc<Local>| ptr::eq(Arc::as_ptr(own), local);
+    let find = |own: &RefCell<Option<Arc<Local>>>| own.borrow().clone().filter(is_it);
+    // Of a thread that ends it has gone, and no supervisor ends in a callback.
+    SUPERVISED.try_with(find).ok().flatten()
 }
 
 /// Returns when the pool has stopped and its last worker is buried.
@@ -208,7 +215,8 @@ impl Refusals {
         if self.until.is_some_and(|until| until > Instant::now()) {
             return;
         }
-        let Err(error) = local.populate() else {
+        let patience = START_PATIENCE * 2u32.pow(self.count.min(PATIENCE_DOUBLINGS));
+        let Err(error) = local.populate(Deadline::after(patience)) else {
             *self = Self::default();
             return;
         };

@@ -71,9 +71,12 @@ fn run(setup: Setup) -> Result<(), Failure> {
     let mut worker = Worker { functions, output };
     let mut memory = Memory { max: setup.max_memory, looked: None };
     let (mut record, mut tail) = (Vec::new(), Vec::new());
-    // What is left in the ring of one that has become too large is for others.
-    while !memory.is_too_much() && tasks.pop_parts(&mut record, &mut tail).is_ok() {
+    while tasks.pop_parts(&mut record, &mut tail).is_ok() {
         worker.run(&record, mem::take(&mut tail)).map_err(broken)?;
+        // Not before: one that is too large from the beginning has done something. What is left in the ring is for others.
+        if memory.is_too_much() {
+            break;
+        }
     }
     exit_hook.map_or(Ok(()), |(key, args)| call_hook(key, args))
 }

@@ -130,7 +130,7 @@ impl<T: DeserializeOwned> Queue<T> {
         items: &mut Vec<T>,
         deadline: Deadline,
     ) -> Result<usize, GetError> {
-        let mut batch = BATCH.take();
+        let mut batch = BATCH.try_with(RefCell::take).unwrap_or_default();
         let popped = self.ring.pop_many_until(max, &mut batch, deadline);
         let mut failed = None;
         if popped.is_ok() {
@@ -142,7 +142,7 @@ impl<T: DeserializeOwned> Queue<T> {
             }
         }
         batch.clear();
-        BATCH.set(batch);
+        drop(BATCH.try_with(|kept| kept.replace(batch)));
         let count = popped?;
         failed.map_or(Ok(count), |error| Err(error.into()))
     }
