@@ -91,6 +91,32 @@ pub trait Executor {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>;
 
+    /// [`imap`](Self::imap) in the order of the ends: [`Pool::imap_unordered`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn imap_unordered<A, R, I>(
+        &self,
+        function: fn(A) -> R,
+        items: I,
+    ) -> Result<impl Iterator<Item = Result<R, TaskError>>>
+    where
+        A: Serialize + DeserializeOwned + Send + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>;
+
+    /// [`map`](Self::map) without waiting: [`Pool::map_async`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn map_async<A, R, I>(&self, function: fn(A) -> R, items: I) -> Result<Task<Vec<R>>>
+    where
+        A: Serialize + DeserializeOwned + Send + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+        I: IntoIterator<Item = A>;
+
     /// Ends it: [`Pool::shutdown`].
     ///
     /// # Errors
@@ -134,6 +160,28 @@ macro_rules! executor {
                 I: IntoIterator<Item = A>,
             {
                 self.imap(function, items)
+            }
+
+            fn imap_unordered<A, R, I>(
+                &self,
+                function: fn(A) -> R,
+                items: I,
+            ) -> Result<impl Iterator<Item = Result<R, TaskError>>>
+            where
+                A: Serialize + DeserializeOwned + Send + 'static,
+                R: Serialize + DeserializeOwned + Send + 'static,
+                I: IntoIterator<Item = A>,
+            {
+                self.imap_unordered(function, items)
+            }
+
+            fn map_async<A, R, I>(&self, function: fn(A) -> R, items: I) -> Result<Task<Vec<R>>>
+            where
+                A: Serialize + DeserializeOwned + Send + 'static,
+                R: Serialize + DeserializeOwned + Send + 'static,
+                I: IntoIterator<Item = A>,
+            {
+                self.map_async(function, items)
             }
 
             fn shutdown(self, wait: bool, cancel: bool) -> Result<()> {

@@ -1,33 +1,23 @@
+mod crew;
+mod maps;
+
 use std::{
-    any::Any,
-    collections::VecDeque,
     fmt,
-    panic::{self, AssertUnwindSafe},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
-    task::Waker,
+    sync::{Arc, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
 };
 
-use mp_os::Deadline;
-use mp_process::Panic;
-use parking_lot::{Condvar, Mutex};
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
-
+use self::crew::{Crew, Post, catch};
 use crate::{
-    Error, PoolStopped, Result, Task, TaskError,
-    pool::{Inbox, Order},
-    task::{Engine, Mailbox},
-    worker,
+    Error, PoolStopped, Result, Task, TaskError, contained::contained, task::Mailbox, worker,
 };
 
 /// A number of threads with the methods of a [`Pool`](crate::Pool): the same program with threads instead of processes.
 ///
 /// On [rayon](https://docs.rs/rayon). Nothing is serialized, so closures may capture, and what they return need not travel.
 /// What threads cannot have: a task that aborts, overflows its stack or crashes takes the whole process with it, and one
-/// that runs cannot be cancelled or timed.
+/// that runs cannot be cancelled or timed. What processes cannot have: a task may give its own pool another one and wait for
+/// that without a deadline; it runs others meanwhile, on its own stack.
 ///
 /// # Examples
 ///
@@ -47,17 +37,6 @@ pub struct ThreadPool {
     crew: Arc<Crew>,
 }
 
-/// What the threads and those who wait for them share.
-#[derive(Default)]
-struct Crew {
-    is_closed: AtomicBool,
-    /// Counts the calls that cancel all tasks which have not begun.
-    epoch: AtomicU64,
-    /// Counts changes, so that whoever waits looks without holding it and misses none.
-    turn: Mutex<u64>,
-    changed: Condvar,
-}
-
 impl ThreadPool {
     /// Starts a pool of `workers` threads.
     ///
@@ -71,12 +50,14 @@ impl ThreadPool {
                 mp_os::Error::invalid_input("start", "thread pool", "it would have no workers");
             return Err(error.into());
         }
-        let mut threads = Vec::new();
+        let (mut threads, crew) = (Vec::new(), Arc::<Crew>::default());
         let built = rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
             .spawn_handler(|thread| {
                 let name = format!("mp-thread-{}", thread.index() + 1);
-                let run = || {
+                let crew = Arc::clone(&crew);
+                let run = move || {
+                    crew.enlist();
                     worker::as_worker(thread.index(), || thread.run());
                     worker::drop_states();
                 };
@@ -87,66 +68,12 @@ impl ThreadPool {
         let rayon = built.map_err(|error| {
             mp_os::Error::new("start", "thread pool", std::io::Error::other(error))
         })?;
-        Ok(Self { rayon: Some(rayon), threads, crew: Arc::default() })
+        Ok(Self { rayon: Some(rayon), threads, crew })
     }
 
     /// The number of threads.
     pub fn workers(&self) -> usize {
         self.threads.len()
-    }
-
-    /// Runs `function` on each item and returns the results in the order of the items.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Task`] with the first failure, after all tasks have ended; [`Error::Stopped`] for a closed pool.
-    #[doc(alias = "starmap")]
-    pub fn map<A, R, F, I>(&self, function: F, items: I) -> Result<Vec<R>>
-    where
-        A: Send,
-        R: Send,
-        F: Fn(A) -> R + Sync,
-        I: IntoIterator<Item = A>,
-    {
-        let rayon = self.open()?;
-        let items: Vec<A> = items.into_iter().collect();
-        let outcomes: Vec<_> =
-            rayon.install(|| items.into_par_iter().map(|item| catch(|| function(item))).collect());
-        Ok(outcomes.into_iter().collect::<Result<_, TaskError>>()?)
-    }
-
-    /// Runs `function` on each item, lazily: an iterator of the outcomes in the order of the items.
-    ///
-    /// Items are taken as threads need them, twice as many ahead as there are threads.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Stopped`] for a closed pool.
-    pub fn imap<A, R, F, I>(
-        &self,
-        function: F,
-        items: I,
-    ) -> Result<impl Iterator<Item = Result<R, TaskError>>>
-    where
-        A: Send + 'static,
-        R: Send + 'static,
-        F: Fn(A) -> R + Clone + Send + 'static,
-        I: IntoIterator<Item = A>,
-    {
-        self.open()?;
-        let mut items = items.into_iter();
-        let mut ahead = VecDeque::new();
-        Ok(std::iter::from_fn(move || {
-            while ahead.len() < 2 * self.workers()
-                && let Some(item) = items.next()
-            {
-                match self.submit(function.clone(), item) {
-                    Ok(task) => ahead.push_back(Ok(task)),
-                    Err(error) => ahead.push_back(Err(error.into())),
-                }
-            }
-            Some(ahead.pop_front()?.and_then(Task::get))
-        }))
     }
 
     /// Gives the pool one task. The handle gives the result, waits for it, or takes the task back before it begins.
@@ -161,21 +88,31 @@ impl ThreadPool {
         R: Send + 'static,
         F: FnOnce(A) -> R + Send + 'static,
     {
+        self.post(move || catch(|| function(argument)))
+    }
+
+    /// Gives the pool what leads to the outcome of one task.
+    fn post<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<R, TaskError> + Send + 'static,
+    ) -> Result<Task<R>> {
         let rayon = self.open()?;
-        let post = Arc::new(Post {
-            inbox: Inbox::new(Order::OfEnds, VecDeque::new()),
-            has_begun: AtomicBool::new(false),
-        });
+        let post = Arc::new(Post::new());
         let (crew, theirs) = (Arc::clone(&self.crew), Arc::clone(&post));
         let epoch = crew.epoch.load(Relaxed);
-        rayon.spawn(move || {
+        let run = move |crew: &Crew| {
             if crew.epoch.load(Relaxed) != epoch {
                 theirs.withdraw();
             } else if theirs.begin() {
-                theirs.put(catch(|| function(argument)));
+                theirs.put(work());
             }
+        };
+        rayon.spawn(move || {
+            // With the last handle goes a result that nobody wants, whatever its destructor does.
+            drop(contained(|| run(&crew)));
             crew.notify();
         });
+        self.crew.call_helpers();
         Ok(Task::new(Arc::clone(&self.crew) as _, post))
     }
 
@@ -198,6 +135,20 @@ impl ThreadPool {
         self.crew.is_closed.store(true, Relaxed);
     }
 
+    /// Cancels the tasks that have not begun. Those that run go on.
+    pub fn cancel_queued(&self) {
+        self.crew.epoch.fetch_add(1, Relaxed);
+    }
+
+    /// Ends the pool: cancels the tasks that have not begun, and waits for those that run, since no thread can be killed.
+    ///
+    /// # Errors
+    ///
+    /// None: it is the method of all pools.
+    pub fn terminate(self) -> Result<()> {
+        self.shutdown(true, true)
+    }
+
     /// Closes the pool and waits until its tasks are finished and its threads have ended.
     pub fn join(mut self) {
         self.end();
@@ -212,7 +163,7 @@ impl ThreadPool {
     pub fn shutdown(mut self, wait: bool, cancel: bool) -> Result<()> {
         self.close();
         if cancel {
-            self.crew.epoch.fetch_add(1, Relaxed);
+            self.cancel_queued();
         }
         if !wait {
             self.threads.clear();
@@ -244,7 +195,7 @@ impl ThreadPool {
 /// Cancels the tasks that have not begun, and waits for those that run.
 impl Drop for ThreadPool {
     fn drop(&mut self) {
-        self.crew.epoch.fetch_add(1, Relaxed);
+        self.cancel_queued();
         self.end();
     }
 }
@@ -253,97 +204,4 @@ impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThreadPool").field("workers", &self.workers()).finish_non_exhaustive()
     }
-}
-
-fn catch<R>(task: impl FnOnce() -> R) -> Result<R, TaskError> {
-    // A task owns what it got, or got it from many threads at once: nothing half-done is seen.
-    panic::catch_unwind(AssertUnwindSafe(task))
-        .map_err(|payload: Box<dyn Any + Send>| TaskError::Panicked(Panic::from_payload(&*payload)))
-}
-
-/// Where the outcome of a thread's task arrives.
-struct Post<R> {
-    inbox: Inbox<R, VecDeque<Result<R, TaskError>>>,
-    /// Set by whoever comes first: the thread that runs it, or somebody who takes it back.
-    has_begun: AtomicBool,
-}
-
-impl<R: Send> Post<R> {
-    fn begin(&self) -> bool {
-        !self.has_begun.swap(true, Relaxed)
-    }
-
-    fn put(&self, outcome: Result<R, TaskError>) {
-        self.inbox.accept(outcome);
-    }
-}
-
-impl<R: Send> Mailbox<R> for Post<R> {
-    fn take(&self) -> Option<Result<R, TaskError>> {
-        self.inbox.take()
-    }
-
-    fn is_done(&self) -> bool {
-        self.inbox.is_done()
-    }
-
-    fn has_failed(&self) -> bool {
-        self.inbox.has_failed()
-    }
-
-    fn listen(&self, waker: &Waker) {
-        self.inbox.listen(waker);
-    }
-
-    fn withdraw(&self) -> bool {
-        let is_first = self.begin();
-        if is_first {
-            self.put(Err(TaskError::Cancelled));
-        }
-        is_first
-    }
-}
-
-impl Crew {
-    fn notify(&self) {
-        *self.turn.lock() += 1;
-        self.changed.notify_all();
-    }
-}
-
-impl Engine for Crew {
-    fn wait_until(&self, deadline: Deadline, done: &mut dyn FnMut() -> bool) -> Result<bool> {
-        loop {
-            let seen = *self.turn.lock();
-            if done() {
-                return Ok(true);
-            }
-            if deadline.is_past() {
-                return Ok(false);
-            }
-            let mut turn = self.turn.lock();
-            if *turn == seen {
-                match deadline.instant() {
-                    None => self.changed.wait(&mut turn),
-                    Some(instant) => drop(self.changed.wait_until(&mut turn, instant)),
-                }
-            }
-        }
-    }
-
-    fn advance(&self) -> bool {
-        false
-    }
-
-    fn rouse(&self) {
-        self.notify();
-    }
-
-    fn cancel(&self, _: *const ()) -> bool {
-        false
-    }
-
-    fn add_awaited(&self) {}
-
-    fn remove_awaited(&self) {}
 }

@@ -17,6 +17,7 @@ mod ipc;
 mod joinable;
 mod methods;
 mod namespace;
+mod odd_users;
 mod pool;
 mod pool_control;
 mod pool_death;
