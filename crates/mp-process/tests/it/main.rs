@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bytes;
 mod calls;
 mod connection;
+mod corpus;
 mod ends;
 mod fallbacks;
 mod fork;
