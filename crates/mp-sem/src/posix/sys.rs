@@ -136,9 +136,9 @@ impl Raw {
         self.sem == other.sem
     }
 
-    /// Takes a permit; false where there is none when `deadline` has passed.
+    /// Takes a permit; `WouldBlock` where there is none when `deadline` has passed.
     #[inline]
-    pub(super) fn wait(&self, deadline: Deadline) -> io::Result<bool> {
+    pub(super) fn wait(&self, deadline: Deadline) -> io::Result<()> {
         let sem = self.sem.as_ptr();
         // A deadline is not looked at before it has to be: the clock costs more than a permit.
         let taken = match deadline.is_never() {
@@ -148,19 +148,24 @@ impl Raw {
             false => cvt(unsafe { libc::sem_trywait(sem) }),
         };
         match taken {
-            Ok(_) => Ok(true),
-            // By number: a kind is looked up in a table, which takes as long as `sem_trywait`.
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EAGAIN) if deadline.is_past() => Ok(false),
-                Some(libc::EAGAIN | libc::EINTR) => self.wait_until(deadline),
-                _ => Err(error),
-            },
+            Ok(_) => Ok(()),
+            Err(error) => self.wait_on(deadline, error),
+        }
+    }
+
+    /// [`wait`](Self::wait) where the first attempt has failed with `error`.
+    #[cold]
+    fn wait_on(&self, deadline: Deadline, error: io::Error) -> io::Result<()> {
+        // By number: a kind is looked up in a table, which takes as long as `sem_trywait`.
+        match error.raw_os_error() {
+            Some(libc::EINTR) => self.wait_until(deadline),
+            Some(libc::EAGAIN) if !deadline.is_past() => self.wait_until(deadline),
+            _ => Err(error),
         }
     }
 
     /// [`wait`](Self::wait) where there is no permit yet.
-    #[cold]
-    fn wait_until(&self, deadline: Deadline) -> io::Result<bool> {
+    fn wait_until(&self, deadline: Deadline) -> io::Result<()> {
         let sem = self.sem.as_ptr();
         let taken = retry(|| match deadline.to_monotonic() {
             // SAFETY: the place holds a semaphore as long as `self` lives.
@@ -173,7 +178,7 @@ impl Raw {
         match taken {
             // Once more, without waiting or, should the clock be behind its own alarm, for the rest.
             Err(error) if error.raw_os_error() == Some(libc::ETIMEDOUT) => self.wait(deadline),
-            result => result.map(|_| true),
+            result => result.map(drop),
         }
     }
 
