@@ -1,10 +1,6 @@
 //! Bytes as a hostile peer may send them, for the fuzzer and for the replay of what it found.
 
-use std::{
-    cell::Cell,
-    collections::{BTreeMap, HashMap},
-    io::IoSlice,
-};
+use std::{cell::Cell, collections::BTreeMap, io::IoSlice};
 
 use mp_os::{
     Deadline, TimeoutError,
@@ -41,7 +37,7 @@ pub(crate) fn message(data: &[u8]) {
     read_as::<Odd>(data);
     read_as::<(u64, String, Vec<u8>)>(data);
     read_as::<Vec<(i32, Option<String>)>>(data);
-    read_as::<HashMap<u8, Vec<u16>>>(data);
+    read_as::<BTreeMap<u8, Vec<u16>>>(data);
     read_as::<[Option<char>; 3]>(data);
     in_pieces::<Vec<u8>>(data);
     in_pieces::<String>(data);
