@@ -92,6 +92,7 @@ impl Inner {
     #[cold]
     fn owner_died(&self, side: &Side) {
         let header = self.header();
+        side.recover();
         side.note_death();
         header.not_empty.bell().ring_all();
         header.not_full.bell().ring_all();

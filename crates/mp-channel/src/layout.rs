@@ -5,7 +5,7 @@
 //!
 //! | line | goes to the other side |
 //! |---|---|
-//! | the records' own | twice in each lap, asked for ahead by either side ([`Inner::prepare`](crate::inner::Inner::prepare)) |
+//! | the records' own | in a conversation not at all ([`Newest`]); in a stream twice in each lap, asked for ahead by either side ([`Inner::prepare`](crate::inner::Inner::prepare)) |
 //! | the tail's [`Shown`] | when a consumer looks, which it does seldom while several records come at a time ([`Pace`](crate::pace::Pace)) |
 //! | the head's [`Shown`] | when a producer has filled the ring as far as it knows: once a lap, or as seldom if the ring is full |
 //!
@@ -24,13 +24,13 @@ use std::{
 use mp_os::{Error, Result};
 use mp_sync::{Doorbell, LeafLock};
 
-use crate::position::Position;
+use crate::{newest::Newest, position::Position};
 
 /// The bytes of the ring begin here, on a page of their own.
 pub(crate) const BYTES: usize = 4096;
 
 /// "mpring" and the version of this layout.
-const MAGIC: u64 = u64::from_ne_bytes(*b"mpring\0\x03");
+const MAGIC: u64 = u64::from_ne_bytes(*b"mpring\0\x04");
 
 /// The beginning of a ring's segment.
 ///
@@ -64,6 +64,9 @@ struct Identity {
 #[repr(C, align(128))]
 pub(crate) struct Side {
     lock: LeafLock,
+    /// The position once more. Whoever looks at what is [`Shown`] takes it away from the core that shows it, and a holder of
+    /// the lock need not.
+    own: AtomicU64,
     /// Tail only: a poller wants to be told of the next record.
     armed: AtomicU32,
     /// Where the other side was when this one looked last, which saves looking.
@@ -83,6 +86,8 @@ struct Shown {
     position: AtomicU64,
     /// The core on which this side worked last: a hint for those who wait for it.
     cpu: AtomicU32,
+    /// Tail only.
+    newest: Newest,
 }
 
 #[repr(C, align(128))]
@@ -172,6 +177,17 @@ impl Side {
         Position::from_bits(self.shown.position.load(Acquire))
     }
 
+    /// The position for this side itself: under the lock the same, otherwise where it was at some time.
+    #[inline]
+    pub(crate) fn own_position(&self) -> Position {
+        Position::from_bits(self.own.load(Relaxed))
+    }
+
+    /// Finds out how far a killed holder of the lock has come.
+    pub(crate) fn recover(&self) {
+        self.own.store(self.shown.position.load(Acquire), Relaxed);
+    }
+
     /// Commits.
     #[inline]
     pub(crate) fn commit(&self, position: Position) {
@@ -181,6 +197,7 @@ impl Side {
             self.rounds.store(rounds.wrapping_add(1), Relaxed);
         }
         self.shown.position.store(position.to_bits(), Release);
+        self.own.store(position.to_bits(), Relaxed);
     }
 
     #[inline]
@@ -226,6 +243,11 @@ impl Side {
 
     pub(crate) fn set_armed(&self, armed: bool) {
         self.armed.store(armed.into(), Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn newest(&self) -> &Newest {
+        &self.shown.newest
     }
 
     #[inline]

@@ -59,6 +59,7 @@ mod event;
 mod inner;
 mod layout;
 mod lease;
+mod newest;
 mod outside;
 mod pace;
 mod parts;

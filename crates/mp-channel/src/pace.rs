@@ -14,7 +14,9 @@ use mp_sync::Patience;
 
 use crate::{layout::Shape, position::Position};
 
+/// On cache lines of its own: threads that share a handle, a producer and a consumer, write to one each.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Pace {
     /// Pauses before a look.
     lag: AtomicU32,
@@ -53,6 +55,12 @@ impl Pace {
     #[inline]
     pub(crate) fn pause(&self) {
         (0..self.lag.load(Relaxed)).for_each(|_| hint::spin_loop());
+    }
+
+    /// Whether this side looks at once.
+    #[inline]
+    pub(crate) fn is_eager(&self) -> bool {
+        self.lag.load(Relaxed) == 0
     }
 
     /// Learns from a look by which the other side of a ring of this shape had moved on by `found`.

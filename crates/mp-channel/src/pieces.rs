@@ -106,6 +106,9 @@ impl Inner {
     ) -> Result<(Option<u32>, usize), PopError> {
         let mut wanted = 0;
         let taken = self.take(deadline, tail, |tail, at, used| {
+            if let Some(next) = self.copy_newest(at, used, head) {
+                return Ok((Taken::Records, next));
+            }
             let record = self.records().record(at.units, used.units)?;
             self.records().prefetch(at.units, used.units);
             let taken = match record {

@@ -43,11 +43,30 @@ impl Inner {
         deadline: Option<Deadline>,
     ) -> Result<Option<u32>, PopError> {
         self.take(deadline, bytes, |bytes, head, used| {
+            if let Some(next) = self.copy_newest(head, used, bytes) {
+                return Ok((Taken::Records, next));
+            }
             let record = self.records().record(head.units, used.units)?;
             self.records().prefetch(head.units, used.units);
             let taken = self.copy_record(head.units, record, bytes, 0)?;
             Ok((taken, head.advance(1, record.units())))
         })
+    }
+
+    /// Copies the only record there is from beside the tail's position, if it is there: the new head.
+    #[inline]
+    pub(crate) fn copy_newest(
+        &self,
+        head: Position,
+        used: Position,
+        bytes: &mut Vec<u8>,
+    ) -> Option<Position> {
+        // In a stream the line of the tail's position is to be left alone.
+        if used.items != 1 || !self.pace.is_eager() {
+            return None;
+        }
+        let tail = head.advance(used.items, used.units);
+        self.header().tail.newest().copy_to(bytes, tail, used.units).then_some(tail)
     }
 
     /// Takes up to `max` records out; 0 once the time has run out.
@@ -176,7 +195,7 @@ impl Inner {
         }
         loop {
             let Some(guard) = self.lock(side, deadline)? else { return Ok(None) };
-            let head = side.position();
+            let head = side.own_position();
             let used = self.used(side, head)?;
             if used.items == 0 {
                 drop(guard);
@@ -209,7 +228,7 @@ impl Inner {
     /// Whether there is something, without the lock.
     #[inline]
     fn is_there(&self, side: &Side, deadline: Option<Deadline>) -> bool {
-        let head = side.position();
+        let head = side.own_position();
         if side.seen() != head {
             return true;
         }
@@ -263,7 +282,7 @@ impl Inner {
     #[cold]
     pub(crate) fn record_appears(&self) -> bool {
         let Header { head, tail, .. } = self.header();
-        let there = || (tail.position() != head.position()).then_some(());
+        let there = || (tail.position() != head.own_position()).then_some(());
         self.pace.spin(tail.cpu(), 1, there)
     }
 }

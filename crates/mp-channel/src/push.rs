@@ -41,7 +41,8 @@ impl Inner {
         deadline: Option<Deadline>,
     ) -> Result<Option<u32>, PushError> {
         let record = Record::Inside(len as u64);
-        self.append(deadline, |_, tail, free| {
+        let whole = if let [bytes] = parts { Some(*bytes) } else { None };
+        self.append(deadline, whole, |_, tail, free| {
             if free.items == 0 || free.units < record.units() {
                 return Ok(tail);
             }
@@ -103,7 +104,7 @@ impl Inner {
         deadline: Option<Deadline>,
     ) -> Result<usize, PushError> {
         let appended = self.wait_for_room(deadline, || {
-            self.append(deadline, |_, mut tail, mut free| {
+            self.append(deadline, None, |_, mut tail, mut free| {
                 for bytes in records {
                     let record = Record::Inside(bytes.len() as u64);
                     let fits = free.items > 0 && free.units >= record.units();
@@ -136,7 +137,7 @@ impl Inner {
         let head_len = (len - parts.last().map_or(0, |last| last.len())) as u64;
         let tail_side = &self.header().tail;
         self.wait_for_room(deadline, || {
-            self.append(deadline, |head, tail, free| {
+            self.append(deadline, None, |head, tail, free| {
                 let next = tail.advance(1, Record::Outside.units());
                 if free.items == 0 || free.units < Record::Outside.units() {
                     return Ok(tail);
@@ -157,11 +158,13 @@ impl Inner {
 
     /// Takes the tail lock, lets `write` append from the tail, and commits; how many records, `None` for none.
     ///
-    /// `write` gets the head, the tail and the room between, and gives the new tail.
+    /// `write` gets the head, the tail and the room between, and gives the new tail. If it appends one record only, `whole` may
+    /// be that, for its [`Newest`](crate::newest::Newest) copy.
     #[inline]
     fn append(
         &self,
         deadline: Option<Deadline>,
+        whole: Option<&[u8]>,
         write: impl FnMut(Position, Position, Position) -> Result<Position>,
     ) -> Result<Option<u32>, PushError> {
         let Header { tail: side, not_empty, not_full, .. } = self.header();
@@ -173,12 +176,13 @@ impl Inner {
         if self.header().is_closed() {
             return Err(PushError::Closed);
         }
-        let tail = side.position();
+        let tail = side.own_position();
         let Some((next, seen)) = self.write_from(side, tail, write)? else { return Ok(None) };
         if side.is_armed() {
             self.wake_pollers()?;
         }
         side.note_cpu(tail);
+        side.newest().set(next, whole);
         side.commit(next);
         drop(guard);
         not_empty.bell().ring();

@@ -17,6 +17,7 @@ mod words;
 mod atomic;
 mod bell;
 mod leaf;
+mod newest;
 mod ring;
 mod robust;
 mod sys;
