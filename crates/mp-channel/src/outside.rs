@@ -4,18 +4,22 @@
 //! by reading the records in the ring, which nobody overwrites meanwhile, and takes a place that none of them uses. The
 //! commit of the record that names the place is what allocates it, the commit of its pop is what frees it.
 //!
-//! * The first [`WINDOW`] bytes of the file are used round and round, like the ring, and keep their memory: writing to
-//!   memory that is there and mapped is twenty times faster than to memory that the kernel must find and clear first.
+//! * The first [`WINDOW`] bytes of the file keep their memory: writing to memory that is there and mapped is twenty times
+//!   faster than to memory that the kernel must find and clear first. A record takes the first gap in them that is long
+//!   enough, so that a stream stays in the little memory that it has used last, which the caches have.
 //! * A longer record is stored alone, with nothing else in flight, in a slot of its own beyond the window, whose memory the
 //!   consumer gives back. The slot follows from the record's position in the ring; there are two for each position, used
 //!   by turns. A consumer gives memory back under the head lock after its commit, when producers may already write the
 //!   next records: a slot comes round only after two laps of the ring, for the second of which the head has to move.
+
+mod in_flight;
 
 use mp_os::{Error, Result};
 use mp_shm::{Segment, SparseSegment};
 use nix::sys::stat::fstat;
 use std::{io, sync::OnceLock};
 
+pub(crate) use self::in_flight::InFlight;
 use crate::{
     error::damaged,
     layout::Shape,
@@ -29,9 +33,6 @@ const SLOT_MAX: u64 = 64 << 30;
 
 /// The longest file that leaves the kernel's arithmetic on file positions alone.
 const FILE_MAX: u64 = 1 << 60;
-
-/// Places begin at multiples, so that copies are aligned.
-const ALIGN: u64 = 64;
 
 #[derive(Debug)]
 pub(crate) struct Outside {
@@ -56,14 +57,6 @@ impl Place {
         let rest = Self { offset: self.offset + len, len: self.len - len };
         (Self { offset: self.offset, len }, rest)
     }
-}
-
-/// What is in flight, oldest first.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct InFlight {
-    /// The oldest and the newest place inside the window.
-    window: Option<(Place, Place)>,
-    any: bool,
 }
 
 impl Outside {
@@ -98,20 +91,10 @@ impl Outside {
 
     /// A place for `len` bytes of a record at `position`; `None` while what is in flight leaves none.
     pub(crate) fn place(&self, len: u64, position: Position, in_flight: InFlight) -> Option<Place> {
-        if len > WINDOW {
-            return (!in_flight.any).then(|| Place { offset: self.slot_at(position.units), len });
-        }
-        let Some((oldest, newest)) = in_flight.window else {
-            return Some(Place { offset: 0, len });
-        };
-        let next = (newest.offset + newest.len).next_multiple_of(ALIGN);
-        let offset = if newest.offset < oldest.offset {
-            // The newest has come round already, the free part ends at the oldest.
-            (next + len <= oldest.offset).then_some(next)
-        } else if next + len <= WINDOW {
-            Some(next)
+        let offset = if len > WINDOW {
+            in_flight.is_empty().then(|| self.slot_at(position.units))
         } else {
-            (len <= oldest.offset).then_some(0)
+            in_flight.first_gap(len)
         };
         offset.map(|offset| Place { offset, len })
     }
@@ -170,17 +153,6 @@ impl Outside {
     /// Gives back the memory of whatever may be left in the slot of a record at `units`.
     pub(crate) fn free_slot(&self, units: u32) -> Result<()> {
         self.free(Place { offset: self.slot_at(units), len: self.slot }, units)
-    }
-}
-
-impl InFlight {
-    /// Takes note of the next newer place.
-    pub(crate) fn add(&mut self, place: Place) {
-        self.any = true;
-        if place.offset < WINDOW {
-            let oldest = self.window.map_or(place, |(oldest, _)| oldest);
-            self.window = Some((oldest, place));
-        }
     }
 }
 

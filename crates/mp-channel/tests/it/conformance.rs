@@ -14,6 +14,7 @@ use nix::{
     sys::{
         resource::{Resource, setrlimit},
         signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+        stat::fstat,
     },
 };
 
@@ -178,6 +179,24 @@ fn large_records_in_flight() {
     }
     assert_eq!(pushed - taken, ring.len());
     assert!(taken > 80);
+}
+
+/// Whatever has passed through a ring, what is large takes no more memory than was in flight at a time, and so stays in the caches.
+#[test]
+fn large_records_use_little_memory_again() {
+    const LEN: usize = 1 << 20;
+    let ring = small(100);
+    let (sent, mut popped) = (vec![7; LEN], Vec::new());
+    ring.push(&sent).unwrap();
+    ring.push(&sent).unwrap();
+    for _ in 0..100 {
+        ring.push(&sent).unwrap();
+        ring.pop(&mut popped).unwrap();
+        assert!(popped == sent);
+    }
+    let status = fstat(&ring.parts().outside).unwrap();
+    let used = status.st_blocks as usize * 512;
+    assert!((3 * LEN..4 * LEN).contains(&used), "{used} bytes");
 }
 
 #[test]
