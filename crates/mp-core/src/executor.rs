@@ -30,7 +30,7 @@ use mp_os::{Deadline, TimeoutError};
 use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Pool, Result, Task, TaskError, ThreadPool, task::Engine};
+use crate::{Pool, PoolStats, Result, Task, TaskError, ThreadPool, task::Engine};
 
 /// What [`Pool`] and [`ThreadPool`] have in common, for programs that want to choose, or to compare.
 ///
@@ -117,6 +117,28 @@ pub trait Executor {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>;
 
+    /// What the workers have done so far: [`Pool::stats`].
+    fn stats(&self) -> PoolStats;
+
+    /// Takes no more tasks: [`Pool::close`].
+    fn close(&self);
+
+    /// Waits for its end: [`Pool::join`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn join(self) -> Result<()>;
+
+    /// [`join`](Self::join) for at most `timeout`: [`Pool::join_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn join_timeout(self, timeout: Duration) -> Result<Result<()>, Self>
+    where
+        Self: Sized;
+
     /// Ends it: [`Pool::shutdown`].
     ///
     /// # Errors
@@ -182,6 +204,22 @@ macro_rules! executor {
                 I: IntoIterator<Item = A>,
             {
                 self.map_async(function, items)
+            }
+
+            fn stats(&self) -> PoolStats {
+                self.stats()
+            }
+
+            fn close(&self) {
+                self.close();
+            }
+
+            fn join(self) -> Result<()> {
+                self.join()
+            }
+
+            fn join_timeout(self, timeout: Duration) -> Result<Result<()>, Self> {
+                self.join_timeout(timeout)
             }
 
             fn shutdown(self, wait: bool, cancel: bool) -> Result<()> {

@@ -29,7 +29,7 @@
 //! | [`Pool`], [`PoolBuilder`] | a number of workers, and maps and single tasks for them |
 //! | [`JobBuilder`] | one call of a pool with a time limit, retries, a chunk size of its own |
 //! | [`Task`], [`Outcomes`] | what a pool owes: a future with `get` and `cancel`, and an iterator |
-//! | [`ThreadPool`], [`executor`] | the same with threads; tasks in the order of their ends |
+//! | [`ThreadPool`], [`ThreadPoolBuilder`], [`executor`] | the same with threads; tasks in the order of their ends |
 //! | [`worker`] | inside a task: the worker's number, and what it keeps |
 //! | [`Queue`], [`SimpleQueue`] | a bounded queue between any number of processes |
 //! | [`JoinableQueue`] | a queue of tasks, and waiting until all of them are done |
@@ -113,5 +113,5 @@ pub use crate::{
     shared::{Array, ListItem, ShareableList, SharedMemory, Value},
     sync::{Barrier, BoundedSemaphore, Condition, ConditionGuard, Event, Lock, RLock, Semaphore},
     task::{GetTimeoutError, Task},
-    thread_pool::ThreadPool,
+    thread_pool::{ThreadPool, ThreadPoolBuilder},
 };

@@ -1,22 +1,31 @@
+mod builder;
 mod crew;
 mod maps;
+mod meter;
 
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
-use self::crew::{Crew, Post, catch};
+use mp_os::Deadline;
+
+pub use self::builder::ThreadPoolBuilder;
+use self::crew::{Crew, Post};
 use crate::{
-    Error, PoolStopped, Result, Task, TaskError, contained::contained, task::Mailbox, worker,
+    Error, PoolStats, PoolStopped, Result, Task, TaskError,
+    contained::contained,
+    task::{Engine, Mailbox},
 };
 
 /// A number of threads with the methods of a [`Pool`](crate::Pool): the same program with threads instead of processes.
 ///
 /// On [rayon](https://docs.rs/rayon). Nothing is serialized, so closures may capture, and what they return need not travel.
 /// What threads cannot have: a task that aborts, overflows its stack or crashes takes the whole process with it, and one
-/// that runs cannot be cancelled or timed. What processes cannot have: a task may give its own pool another one and wait for
+/// that runs cannot be cancelled or timed; there are no retries and no replacements, as no worker dies; and the number of
+/// threads stays, because rayon's does: to change it, [`close`](Self::close) the pool and make another one. What processes cannot have: a task may give its own pool another one and wait for
 /// that without a deadline; it runs others meanwhile, on its own stack.
 ///
 /// # Examples
@@ -45,30 +54,12 @@ impl ThreadPool {
     /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) where `workers` is zero; an error of the operating system where
     /// a thread cannot be started.
     pub fn new(workers: usize) -> Result<Self> {
-        if workers == 0 {
-            let error =
-                mp_os::Error::invalid_input("start", "thread pool", "it would have no workers");
-            return Err(error.into());
-        }
-        let (mut threads, crew) = (Vec::new(), Arc::<Crew>::default());
-        let built = rayon::ThreadPoolBuilder::new()
-            .num_threads(workers)
-            .spawn_handler(|thread| {
-                let name = format!("mp-thread-{}", thread.index() + 1);
-                let crew = Arc::clone(&crew);
-                let run = move || {
-                    crew.enlist();
-                    worker::as_worker(thread.index(), || thread.run());
-                    worker::drop_states();
-                };
-                threads.push(thread::Builder::new().name(name).spawn(run)?);
-                Ok(())
-            })
-            .build();
-        let rayon = built.map_err(|error| {
-            mp_os::Error::new("start", "thread pool", std::io::Error::other(error))
-        })?;
-        Ok(Self { rayon: Some(rayon), threads, crew })
+        Self::builder().workers(workers).build()
+    }
+
+    /// A pool with an initializer, an exit hook, ...
+    pub fn builder() -> ThreadPoolBuilder {
+        ThreadPoolBuilder::new()
     }
 
     /// The number of threads.
@@ -88,23 +79,24 @@ impl ThreadPool {
         R: Send + 'static,
         F: FnOnce(A) -> R + Send + 'static,
     {
-        self.post(move || catch(|| function(argument)))
+        self.post(1, move |crew| crew.meter().run(|| function(argument)))
     }
 
-    /// Gives the pool what leads to the outcome of one task.
+    /// Gives the pool what leads to the outcome of so many tasks.
     fn post<R: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<R, TaskError> + Send + 'static,
+        tasks: u64,
+        work: impl FnOnce(&Crew) -> Result<R, TaskError> + Send + 'static,
     ) -> Result<Task<R>> {
         let rayon = self.open()?;
-        let post = Arc::new(Post::new());
+        let post = Arc::new(Post::new(&self.crew, tasks));
         let (crew, theirs) = (Arc::clone(&self.crew), Arc::clone(&post));
         let epoch = crew.epoch.load(Relaxed);
         let run = move |crew: &Crew| {
-            if crew.epoch.load(Relaxed) != epoch {
+            if crew.has_recalled(epoch) {
                 theirs.withdraw();
             } else if theirs.begin() {
-                theirs.put(work());
+                theirs.put(work(crew));
             }
         };
         rayon.spawn(move || {
@@ -135,7 +127,14 @@ impl ThreadPool {
         self.crew.is_closed.store(true, Relaxed);
     }
 
-    /// Cancels the tasks that have not begun. Those that run go on.
+    /// What the threads have done so far.
+    ///
+    /// A task that runs others while it waits for them is busy with them too. The tasks of a map are counted in parts.
+    pub fn stats(&self) -> PoolStats {
+        self.crew.stats()
+    }
+
+    /// Cancels the tasks that have not begun, each of which hears of it when its turn comes. Those that run go on.
     pub fn cancel_queued(&self) {
         self.crew.epoch.fetch_add(1, Relaxed);
     }
@@ -144,14 +143,46 @@ impl ThreadPool {
     ///
     /// # Errors
     ///
-    /// None: it is the method of all pools.
+    /// As for [`join`](Self::join).
     pub fn terminate(self) -> Result<()> {
         self.shutdown(true, true)
     }
 
-    /// Closes the pool and waits until its tasks are finished and its threads have ended.
-    pub fn join(mut self) {
-        self.end();
+    /// Closes the pool and waits until its tasks are finished and its threads have ended; not in a task of its own, behind
+    /// which it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Task`] where an [exit hook](ThreadPoolBuilder::exit_hook) has panicked.
+    pub fn join(mut self) -> Result<()> {
+        self.end(Deadline::never())?;
+        self.crew.outcome()
+    }
+
+    /// [`join`](Self::join) for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The pool, closed, when that has passed; otherwise as for [`join`](Self::join).
+    pub fn join_timeout(self, timeout: Duration) -> Result<Result<()>, Self> {
+        self.join_until(Deadline::after(timeout))
+    }
+
+    /// [`join`](Self::join) until `deadline` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// The pool, closed, when that has passed; otherwise as for [`join`](Self::join).
+    pub fn join_deadline(self, deadline: Instant) -> Result<Result<()>, Self> {
+        self.join_until(Deadline::at(deadline))
+    }
+
+    fn join_until(mut self, deadline: Deadline) -> Result<Result<()>, Self> {
+        match self.end(deadline) {
+            Ok(true) => Ok(self.crew.outcome()),
+            Ok(false) => Err(self),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// Ends the pool: takes no more tasks, cancels those that have not begun where `cancel` says so, and waits for the
@@ -159,16 +190,16 @@ impl ThreadPool {
     ///
     /// # Errors
     ///
-    /// None: it is the method of all pools.
+    /// As for [`join`](Self::join), where it waits.
     pub fn shutdown(mut self, wait: bool, cancel: bool) -> Result<()> {
         self.close();
         if cancel {
             self.cancel_queued();
         }
-        if !wait {
-            self.threads.clear();
+        if wait {
+            return self.join();
         }
-        self.end();
+        self.detach();
         Ok(())
     }
 
@@ -177,18 +208,32 @@ impl ThreadPool {
         rayon.ok_or(Error::Stopped(PoolStopped::Closed))
     }
 
-    fn end(&mut self) {
-        // The threads end with the last task.
+    /// Leaves the threads to themselves: they end with the last task.
+    fn detach(&mut self) {
+        self.close();
+        self.rayon = None;
+        self.threads.clear();
+    }
+
+    /// Waits for the ends of the threads, which come after that of the last task: false when `deadline` has passed first.
+    fn end(&mut self, deadline: Deadline) -> Result<bool> {
+        self.close();
         self.rayon = None;
         let this = thread::current().id();
         if self.threads.iter().any(|thread| thread.thread().id() == this) {
             // A task that ends its own pool: they wait for it, and end behind it.
             self.threads.clear();
         }
+        if !self.threads.is_empty()
+            && !self.crew.wait_until(deadline, &mut || self.crew.is_over())?
+        {
+            return Ok(false);
+        }
         for thread in self.threads.drain(..) {
-            // No thread panics: tasks are caught.
+            // No thread panics: what is of users is caught.
             drop(thread.join());
         }
+        Ok(true)
     }
 }
 
@@ -196,7 +241,8 @@ impl ThreadPool {
 impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.cancel_queued();
-        self.end();
+        // Without a deadline it waits until they have ended.
+        drop(self.end(Deadline::never()));
     }
 }
 

@@ -2,7 +2,7 @@ use std::{fs, time::Duration};
 
 use super::local::Local;
 
-/// What a pool has done so far, and who its workers are: [`Pool::stats`](super::Pool::stats).
+/// What a pool has done so far, and who its workers are: [`Pool::stats`](super::Pool::stats), [`ThreadPool::stats`](crate::ThreadPool::stats).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {
@@ -30,13 +30,13 @@ pub struct PoolStats {
 pub struct WorkerStats {
     /// Its [number](crate::worker::id).
     pub id: usize,
-    /// Its process.
+    /// Its process; that of a thread is this one.
     pub pid: u32,
     /// The tasks it has finished.
     pub tasks: u64,
     /// How long these took.
     pub busy: Duration,
-    /// The memory it has now, in bytes (`VmRSS`); `None` where it is dead.
+    /// The memory it has now, in bytes (`VmRSS`); `None` where it is dead, or a thread, which has none of its own.
     pub memory: Option<u64>,
 }
 

@@ -19,14 +19,14 @@ use mp_process::Panic;
 use parking_lot::{Condvar, Mutex};
 use rayon::Yield;
 
+use super::meter::Count;
 use crate::{
-    Result, TaskError,
+    PoolStopped, Result, TaskError,
     contained::contained,
     pool::{Inbox, Order},
     task::{Engine, Mailbox},
 };
 
-#[derive(Default)]
 pub(super) struct Crew {
     pub(super) is_closed: AtomicBool,
     /// Counts the calls that cancel all tasks which have not begun.
@@ -36,6 +36,16 @@ pub(super) struct Crew {
     changed: Condvar,
     /// Threads of the crew that wait, and must hear of new tasks: there may be nobody else to run them.
     helpers: AtomicUsize,
+    /// Threads whose initializer has not ended.
+    starting: AtomicUsize,
+    /// Threads that have not ended.
+    alive: AtomicUsize,
+    /// The first panic of an initializer or exit hook.
+    failure: Mutex<Option<Panic>>,
+    /// Tasks that were given to the pool and have no outcome.
+    pub(super) queued: AtomicU64,
+    /// By the numbers of the threads.
+    pub(super) counts: Box<[Count]>,
 }
 
 thread_local! {
@@ -44,6 +54,71 @@ thread_local! {
 }
 
 impl Crew {
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            is_closed: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
+            turn: Mutex::default(),
+            changed: Condvar::new(),
+            helpers: AtomicUsize::new(0),
+            starting: AtomicUsize::new(workers),
+            alive: AtomicUsize::new(workers),
+            failure: Mutex::default(),
+            queued: AtomicU64::new(0),
+            counts: (0..workers).map(|_| Count::default()).collect(),
+        }
+    }
+
+    /// Calls what each thread calls once: false where it panics.
+    pub(super) fn call_hook(&self, hook: Option<&(dyn Fn() + Send + Sync)>) -> bool {
+        let Some(Err(payload)) = hook.map(contained) else { return true };
+        self.failure.lock().get_or_insert_with(|| Panic::from_payload(payload.get()));
+        self.notify();
+        false
+    }
+
+    /// This thread is ready for tasks.
+    pub(super) fn begin(&self) {
+        self.starting.fetch_sub(1, SeqCst);
+        self.notify();
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.starting.load(SeqCst) == 0
+    }
+
+    /// The last that this thread does.
+    pub(super) fn end(&self) {
+        self.alive.fetch_sub(1, SeqCst);
+        self.notify();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.alive.load(SeqCst) == 0
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.lock().is_some()
+    }
+
+    /// What becomes of a pool whose initializer fails.
+    pub(super) fn broken(&self) -> PoolStopped {
+        let failure = self.failure.lock();
+        let text = failure.as_ref().map_or_else(String::new, |panic| format!("the task {panic}"));
+        PoolStopped::Broken(text.into())
+    }
+
+    /// How the pool has ended.
+    pub(super) fn outcome(&self) -> Result<()> {
+        let failure = self.failure.lock().clone();
+        failure.map_or(Ok(()), |panic| Err(TaskError::Panicked(panic).into()))
+    }
+
+    /// Whether the tasks that were given to the pool in this epoch are cancelled, unless they have begun.
+    pub(super) fn has_recalled(&self, epoch: u64) -> bool {
+        self.epoch.load(Relaxed) != epoch
+    }
+
     /// Makes this thread one of the crew.
     pub(super) fn enlist(self: &Arc<Self>) {
         CREW.set(Arc::as_ptr(self));
@@ -133,12 +208,16 @@ pub(super) struct Post<R> {
     inbox: Inbox<R, VecDeque<Result<R, TaskError>>>,
     /// Set by whoever comes first: the thread that runs it, or somebody who takes it back.
     has_begun: AtomicBool,
+    pub(super) crew: Arc<Crew>,
+    /// How many tasks it stands for.
+    tasks: u64,
 }
 
 impl<R: Send> Post<R> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(crew: &Arc<Crew>, tasks: u64) -> Self {
         let inbox = Inbox::new(Order::OfEnds, VecDeque::new());
-        Self { inbox, has_begun: AtomicBool::new(false) }
+        crew.queued.fetch_add(tasks, Relaxed);
+        Self { inbox, has_begun: AtomicBool::new(false), crew: Arc::clone(crew), tasks }
     }
 
     pub(super) fn begin(&self) -> bool {
@@ -170,6 +249,7 @@ impl<R: Send> Mailbox<R> for Post<R> {
     fn withdraw(&self) -> bool {
         let is_first = self.begin();
         if is_first {
+            self.crew.queued.fetch_sub(self.tasks, Relaxed);
             self.put(Err(TaskError::Cancelled));
         }
         is_first

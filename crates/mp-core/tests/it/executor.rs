@@ -409,7 +409,7 @@ fn a_thread_pool_ends_with_its_threads() {
         pool.close();
         assert!(matches!(pool.submit(|n: u32| n, 1), Err(Error::Stopped(PoolStopped::Closed))));
         assert!(matches!(pool.map(|n: u32| n, [1]), Err(Error::Stopped(PoolStopped::Closed))));
-        pool.join();
+        pool.join().unwrap();
         assert!(tasks.iter().all(Task::is_done));
         assert!(tasks.into_iter().map(|task| task.get().unwrap()).eq(0..100));
         assert!(ThreadPool::new(0).is_err());

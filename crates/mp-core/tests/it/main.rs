@@ -34,6 +34,7 @@ mod queue_more;
 mod shareable_list;
 mod shared;
 mod sync;
+mod thread_pool;
 
 use std::{
     future::Future,

@@ -98,7 +98,7 @@ fn neither_does_it_a_pool_of_threads() {
         assert!(matches!(panicked, Err(Error::Task(TaskError::Panicked(_)))));
         drop(pool.submit(Bomb, 1).unwrap());
         assert_eq!(pool.apply(|n: u32| n, 2).unwrap(), 2);
-        pool.join();
+        pool.join().unwrap();
     });
 }
 
@@ -122,7 +122,7 @@ fn a_task_of_a_thread_pool_waits_for_others_of_it() {
             }
             // Its threads have dropped their handles when they have ended.
             let pool = Arc::try_unwrap(pool);
-            pool.map_or_else(drop, ThreadPool::join);
+            pool.map_or_else(drop, |pool| pool.join().unwrap());
         }
     });
 }
