@@ -26,6 +26,11 @@ pub(crate) trait Mailbox<R>: Send + Sync {
     /// Wakes `waker`, and no other, when there may be an outcome; nothing happens where there is one already.
     fn listen(&self, waker: &Waker);
 
+    /// Whether the task has begun, where whoever has it knows.
+    fn has_begun(&self) -> bool {
+        false
+    }
+
     /// Takes the task back where whoever has it knows that it has not begun.
     fn withdraw(&self) -> bool {
         false
@@ -42,6 +47,9 @@ pub(crate) trait Engine: Send + Sync {
 
     /// Lets whoever waits look again.
     fn rouse(&self);
+
+    /// Whether a worker runs a task whose mailbox is at this address right now.
+    fn is_running(&self, mailbox: *const ()) -> bool;
 
     /// Ends the tasks whose mailbox is at this address: whether one of them ends as cancelled.
     fn cancel(&self, mailbox: *const ()) -> bool;
@@ -153,6 +161,35 @@ impl<R> Task<R> {
     #[doc(alias("done", "ready"))]
     pub fn is_done(&self) -> bool {
         self.mailbox.is_done() || self.engine.advance() && self.mailbox.is_done()
+    }
+
+    /// Whether a worker runs the task right now: not where it waits for one, and not where it has ended.
+    ///
+    /// Of a [`map_async`](crate::Pool::map_async), whether one of its tasks runs. Another answer may be true by the time that
+    /// this one is there, so it is for progress displays; [`cancel`](Self::cancel) needs no such question.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mp_core::{Pool, Queue};
+    ///
+    /// let pool = Pool::new(1)?;
+    /// let (started, gate) = (Queue::bounded(1)?, Queue::bounded(1)?);
+    /// let wait = |(started, gate): (Queue<u8>, Queue<u8>)| {
+    ///     started.put(1).unwrap();
+    ///     gate.get().unwrap()
+    /// };
+    /// let task = pool.submit(wait, (started.clone(), gate.clone()))?;
+    /// started.get()?;
+    /// assert!(task.is_running());
+    /// gate.put(2)?;
+    /// assert_eq!(task.get()?, 2);
+    /// # Ok::<(), mp_core::Error>(())
+    /// ```
+    #[doc(alias = "running")]
+    pub fn is_running(&self) -> bool {
+        let address = Arc::as_ptr(&self.mailbox).cast();
+        !self.is_done() && (self.mailbox.has_begun() || self.engine.is_running(address))
     }
 
     /// Whether the task has ended without a result.

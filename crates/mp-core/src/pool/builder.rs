@@ -94,7 +94,39 @@ impl PoolBuilder {
 
     /// How often a task is tried again when its worker dies of it; by default never. A task may then run more than once.
     ///
-    /// A panic is an outcome, not a death: it is never retried.
+    /// It is tried again at once, by another worker. This is for deaths only, which a task cannot handle itself: a panic, an
+    /// error that it returns and a time limit are outcomes. Which of these should be tried again, how often, and after which
+    /// pause, the task knows best, and says in a loop of its own. Where another worker should try, as after
+    /// [`TaskError::TimedOut`](crate::TaskError::TimedOut), its caller gives it to the pool again.
+    ///
+    /// # Examples
+    ///
+    /// Three attempts with a pause that grows, and one more such round if the worker dies:
+    ///
+    /// ```
+    /// use std::{thread, time::Duration};
+    /// use mp_core::{Pool, worker};
+    ///
+    /// /// Fails twice.
+    /// fn fetch(page: u32) -> Result<u32, String> {
+    ///     let attempts = worker::with_state(|| 0, |attempts| { *attempts += 1; *attempts });
+    ///     if attempts < 3 { Err("busy".into()) } else { Ok(page + attempts) }
+    /// }
+    ///
+    /// fn fetch_patiently(page: u32) -> Result<u32, String> {
+    ///     for pause in [1, 10].map(Duration::from_millis) {
+    ///         if let Ok(content) = fetch(page) {
+    ///             return Ok(content);
+    ///         }
+    ///         thread::park_timeout(pause);
+    ///     }
+    ///     fetch(page)
+    /// }
+    ///
+    /// let pool = Pool::builder().workers(1).retries(1).build()?;
+    /// assert_eq!(pool.apply(fetch_patiently, 10)?, Ok(13));
+    /// # Ok::<(), mp_core::Error>(())
+    /// ```
     pub fn retries(mut self, retries: u32) -> Self {
         self.settings.options.retries = retries;
         self

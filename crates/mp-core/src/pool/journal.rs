@@ -110,6 +110,13 @@ impl Journal {
         self.load(READY) == 1
     }
 
+    /// Whether the worker runs a task of `batch`.
+    pub(super) fn is_running(&self, batch: u32) -> bool {
+        let word = self.load(RUNNING);
+        let (number, index) = halves(word);
+        word & FINISHED == 0 && number & NUMBER == batch & NUMBER && index > 0
+    }
+
     /// Condemns the task of `batch` that the worker runs or is about to begin: false where it has finished it.
     ///
     /// To be called for a watched batch that the worker has taken and not sent all results of; followed by a kill.

@@ -408,6 +408,10 @@ impl Engine for Local {
         self.bell.ring_all();
     }
 
+    fn is_running(&self, mailbox: *const ()) -> bool {
+        self.state.lock().slots.iter().any(|slot| slot.runs(mailbox))
+    }
+
     fn cancel(&self, mailbox: *const ()) -> bool {
         self.cancel(mailbox)
     }

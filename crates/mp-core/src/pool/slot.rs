@@ -330,6 +330,12 @@ impl Slot {
         self.assigned.iter().any(|assigned| assigned.batch.is_of(job))
     }
 
+    /// Whether it runs a task of this job right now.
+    pub(super) fn runs(&self, job: *const ()) -> bool {
+        let mut its = self.assigned.iter().filter(|assigned| assigned.batch.is_of(job));
+        its.any(|assigned| self.journal.is_running(assigned.number))
+    }
+
     /// Takes back the batches that the worker has not taken, oldest first. What is left is at most the one it works on,
     /// and those of which it has sent results.
     pub(super) fn recall(&mut self) -> VecDeque<Batch> {

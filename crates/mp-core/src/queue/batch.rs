@@ -70,7 +70,7 @@ impl<T: Serialize> Queue<T> {
         pub fn put_many, try_put_many, put_many_timeout, put_many_deadline(self: &Self, items: impl IntoIterator<Item = T>) -> usize = put_many_until;
     }
 
-    fn put_many_until(
+    pub(super) fn put_many_until(
         &self,
         items: impl IntoIterator<Item = T>,
         deadline: Deadline,

@@ -13,7 +13,7 @@ use mp_process::decode;
 use parking_lot::Mutex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
-use super::{GetError, PutError, Queue, with_bytes};
+use super::{GetError, PutError, PutManyError, Queue, with_bytes};
 use crate::Result;
 
 /// A [`Queue`] of tasks: who has got one says when it is done, and [`join`](Self::join) waits until all are.
@@ -187,6 +187,36 @@ impl<T> JoinableQueue<T> {
 
 impl<T: Serialize> JoinableQueue<T> {
     mp_os::family! {
+        fails with (PutManyError<T>, PutManyError<T>, PutManyError<T>):
+        /// Appends all `tasks`, in order, waiting while the queue is full: how many there were.
+        ///
+        /// # Errors
+        ///
+        /// As for [`Queue::put_many`].
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// let queue = mp_core::JoinableQueue::bounded(100)?;
+        /// queue.put_many(0..10)?;
+        /// let mut tasks = Vec::new();
+        /// assert_eq!(queue.get_many(8, &mut tasks)?, 8);
+        /// tasks.iter().try_for_each(|_| queue.task_done())?;
+        /// assert_eq!(queue.len(), 2);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        pub fn put_many, try_put_many, put_many_timeout, put_many_deadline(self: &Self, tasks: impl IntoIterator<Item = T>) -> usize = put_many_until;
+    }
+
+    fn put_many_until(
+        &self,
+        tasks: impl IntoIterator<Item = T>,
+        deadline: Deadline,
+    ) -> Result<usize, PutManyError<T>> {
+        self.queue.put_many_until(tasks, deadline)
+    }
+
+    mp_os::family! {
         fails with (PutError<T>, PutError<T>, PutError<T>):
         /// Appends `task`, waiting while the queue is full.
         ///
@@ -226,6 +256,38 @@ impl<T: DeserializeOwned> JoinableQueue<T> {
                 }
             }
         })
+    }
+
+    mp_os::family! {
+        fails with (GetError, GetError, GetError):
+        /// Takes the oldest tasks, at least one and at most `max`, waiting while there is none, and appends them to `tasks`:
+        /// how many. Each wants a [`task_done`](Self::task_done) of its own, in this order.
+        ///
+        /// Each is got on its own: of a consumer that is killed in the middle, those that it had and those that it had got so
+        /// far are given up, and the others are still in the queue.
+        ///
+        /// # Errors
+        ///
+        /// As for [`get`](Self::get). Where one is not a `T`, those before it are in `tasks`, and those after it in the queue.
+        pub fn get_many, try_get_many, get_many_timeout, get_many_deadline(self: &Self, max: usize, tasks: &mut Vec<T>) -> usize = get_many_until;
+    }
+
+    fn get_many_until(
+        &self,
+        max: usize,
+        tasks: &mut Vec<T>,
+        deadline: Deadline,
+    ) -> Result<usize, GetError> {
+        for count in 0..max {
+            // Only the first one is waited for.
+            let got = if count == 0 { self.get_until(deadline) } else { self.try_get() };
+            match got {
+                Ok(task) => tasks.push(task),
+                Err(GetError::Empty | GetError::Closed) if count > 0 => return Ok(count),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(max)
     }
 
     /// A task that was given up, if there is one; it is gone from the queue.

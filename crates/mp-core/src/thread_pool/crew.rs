@@ -189,6 +189,11 @@ impl Engine for Crew {
         self.notify();
     }
 
+    /// The mailboxes know.
+    fn is_running(&self, _: *const ()) -> bool {
+        false
+    }
+
     fn cancel(&self, _: *const ()) -> bool {
         false
     }
@@ -244,6 +249,10 @@ impl<R: Send> Mailbox<R> for Post<R> {
 
     fn listen(&self, waker: &Waker) {
         self.inbox.listen(waker);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.has_begun.load(Relaxed)
     }
 
     fn withdraw(&self) -> bool {

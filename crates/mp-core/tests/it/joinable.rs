@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_core::{Error, GetError, JoinableQueue, Process, Queue};
+use mp_core::{Error, GetError, JoinableQueue, Process, PutError, Queue};
 use mp_testkit::{isolated, once_asleep};
 
 use crate::LONG;
@@ -15,6 +15,7 @@ crate::methods::for_each_method! {
     + by fork:
     join_returns_when_all_tasks_are_done,
     with_deliveries_another_consumer_gets_them,
+    a_consumer_killed_in_a_batch_loses_nothing,
     a_process_that_ends_gives_its_tasks_up,
 }
 
@@ -113,6 +114,79 @@ fn with_deliveries_another_consumer_gets_them() {
     assert!(tasks.join_timeout(LONG).unwrap());
     assert_eq!(tasks.dead_letter().unwrap(), Some(7));
     assert_eq!(tasks.dead_letter().unwrap(), None);
+}
+
+#[test]
+fn batches_are_counted_one_by_one() {
+    isolated(|| {
+        let queue = JoinableQueue::bounded(8).unwrap();
+        let full = queue.try_put_many(0..10).unwrap_err();
+        assert_eq!((full.put, full.rest), (8, vec![8, 9]));
+        let mut tasks = Vec::new();
+        assert_eq!(queue.get_many(0, &mut tasks).unwrap(), 0);
+        assert_eq!(queue.get_many(5, &mut tasks).unwrap(), 5);
+        assert_eq!(queue.get_many_timeout(5, &mut tasks, LONG).unwrap(), 3, "all there are");
+        assert!(tasks.iter().copied().eq(0..8));
+        assert!(matches!(queue.try_get_many(5, &mut tasks), Err(GetError::Empty)));
+        for done in 0..8 {
+            assert_eq!(queue.stats().leased.held, 8 - done);
+            assert!(!queue.join_timeout(Duration::ZERO).unwrap());
+            queue.task_done().unwrap();
+        }
+        queue.task_done().unwrap_err();
+        queue.join().unwrap();
+
+        let late = once_asleep(
+            || queue.get_many_timeout(5, &mut tasks, LONG).unwrap(),
+            || assert_eq!(queue.put_many([8]).unwrap(), 1),
+        );
+        assert_eq!((late, tasks.len()), (1, 9));
+        queue.close();
+        assert!(matches!(queue.put_many([9]).unwrap_err().error, PutError::Closed(())));
+        queue.task_done().unwrap();
+        assert!(matches!(queue.get_many(5, &mut tasks), Err(GetError::Closed)));
+        queue.join().unwrap();
+    });
+}
+
+/// Gets batches for ever, and tells of each task just before it is done.
+fn take_batches((tasks, told): (JoinableQueue<u64>, Queue<u64>)) {
+    let mut batch = Vec::new();
+    while let Ok(count) = tasks.get_many(7, &mut batch) {
+        for task in batch.drain(..) {
+            told.put(task).unwrap();
+            tasks.task_done().unwrap();
+        }
+        assert!((1..=7).contains(&count));
+    }
+}
+
+/// At any moment, of all those between the batch and its last task.
+fn a_consumer_killed_in_a_batch_loses_nothing() {
+    const TASKS: u64 = 40;
+    for kill_after in 0..16 {
+        let tasks = JoinableQueue::with_deliveries(64, 3).unwrap();
+        let told = Queue::bounded(128).unwrap();
+        tasks.put_many(0..TASKS).unwrap();
+        let child = Process::spawn(take_batches, (tasks.clone(), told.clone())).unwrap();
+        let mut seen: Vec<u64> = (0..kill_after).map(|_| told.get_timeout(LONG).unwrap()).collect();
+        child.kill().unwrap();
+        child.join().unwrap_err();
+        let mut batch = Vec::new();
+        // What it had is delivered again, and all that is not done comes to us.
+        while !tasks.join_timeout(Duration::ZERO).unwrap() {
+            match tasks.get_many_timeout(64, &mut batch, Duration::from_millis(60)) {
+                Ok(count) => (0..count).for_each(|_| tasks.task_done().unwrap()),
+                Err(error) => assert!(matches!(error, GetError::Empty), "{error}"),
+            }
+        }
+        assert_eq!(tasks.dead_letter().unwrap(), None);
+        seen.extend(std::iter::from_fn(|| told.try_get().ok()));
+        seen.append(&mut batch);
+        seen.sort_unstable();
+        seen.dedup();
+        assert!(seen.iter().copied().eq(0..TASKS), "after {kill_after}: {seen:?}");
+    }
 }
 
 fn a_process_that_ends_gives_its_tasks_up() {

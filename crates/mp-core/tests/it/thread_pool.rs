@@ -2,7 +2,9 @@
 
 use std::{io, thread, time::Duration, time::Instant};
 
-use mp_core::{Error, Pool, PoolStopped, Queue, TaskError, ThreadPool, executor::Executor, worker};
+use mp_core::{
+    Error, Pool, PoolStopped, Queue, Task, TaskError, ThreadPool, executor::Executor, worker,
+};
 use mp_testkit::isolated;
 
 use crate::{LONG, warm_up};
@@ -154,5 +156,47 @@ fn the_rest_of_a_map_is_cancelled() {
         gate.put(3).unwrap();
         assert_eq!(running.unwrap().get().unwrap(), 3);
         pool.terminate().unwrap();
+    });
+}
+
+fn knows_what_runs(pool: impl Executor) {
+    let (started, gate) = (Queue::bounded(1).unwrap(), Queue::bounded(3).unwrap());
+    let wait = |(started, gate): (Queue<u32>, Queue<u32>)| {
+        started.put(1).unwrap();
+        gate.get().unwrap()
+    };
+    let ended = pool.submit(level, 1).unwrap();
+    while !ended.is_done() {
+        thread::yield_now();
+    }
+    let first = pool.submit(wait, (started.clone(), gate.clone())).unwrap();
+    let second = pool.submit(wait, (started.clone(), gate.clone())).unwrap();
+    let cancelled = pool.submit(wait, (started.clone(), gate.clone())).unwrap();
+    started.get_timeout(LONG).unwrap();
+    assert!(cancelled.cancel());
+    let running = [&ended, &first, &second, &cancelled].map(Task::is_running);
+    assert_eq!(running, [false, true, false, false]);
+    gate.put(1).unwrap();
+    started.get_timeout(LONG).unwrap();
+    assert!(!first.is_running() && second.is_running());
+    gate.put(2).unwrap();
+    assert_eq!((first.get().unwrap(), second.get().unwrap()), (1, 2));
+
+    let pairs = [0, 1].map(|_| (started.clone(), gate.clone()));
+    let map = pool.map_async(wait, pairs).unwrap();
+    started.get_timeout(LONG).unwrap();
+    assert!(map.is_running());
+    gate.put_many([3, 4]).unwrap();
+    started.get_timeout(LONG).unwrap();
+    assert_eq!(map.get().unwrap(), [3, 4]);
+    pool.join().unwrap();
+}
+
+#[test]
+fn a_task_that_runs_is_said_to() {
+    isolated(|| {
+        warm_up();
+        knows_what_runs(Pool::new(1).unwrap());
+        knows_what_runs(ThreadPool::new(1).unwrap());
     });
 }
