@@ -1,7 +1,7 @@
 //! What lies where in a ring's segment, and what of it may be believed.
 //!
 //! **Cache lines.** One that both sides use goes from core to core, which takes longer than all else that a push or a pop does.
-//! In a stream these are:
+//! These are:
 //!
 //! | line | goes to the other side |
 //! |---|---|
@@ -50,7 +50,7 @@ pub(crate) struct Header {
     pub(crate) leases: LeaseHeader,
 }
 
-/// Written once by the creator, and by whoever closes the ring.
+/// Written once by the creator, by whoever closes the ring, and when a conversation begins or ends.
 #[repr(C, align(128))]
 struct Identity {
     magic: AtomicU64,
@@ -58,6 +58,8 @@ struct Identity {
     bytes: AtomicU64,
     pid_namespace: AtomicU64,
     closed: AtomicU32,
+    /// A hint for producers: consumers find one record at a time.
+    conversation: AtomicU32,
 }
 
 /// One end of the ring. What the other side never looks at, and all but `lock` is used under it only.
@@ -69,6 +71,8 @@ pub(crate) struct Side {
     own: AtomicU64,
     /// Tail only: a poller wants to be told of the next record.
     armed: AtomicU32,
+    /// Tail only: there may be a [`Newest`] copy.
+    copied: AtomicU32,
     /// Where the other side was when this one looked last, which saves looking.
     seen: AtomicU64,
     /// Tail only: the position behind the newest record that lies outside the ring.
@@ -127,7 +131,7 @@ impl Shape {
 
 impl Header {
     pub(crate) fn initialize(&self, shape: Shape) -> Result<()> {
-        let Identity { magic, items, bytes, pid_namespace, closed: _ } = &self.identity;
+        let Identity { magic, items, bytes, pid_namespace, .. } = &self.identity;
         items.store(shape.items.into(), Relaxed);
         bytes.store(shape.bytes as u64, Relaxed);
         pid_namespace.store(own_pid_namespace()?, Relaxed);
@@ -140,7 +144,7 @@ impl Header {
         let refuse = |reason: &'static str| {
             Err(Error::new("attach", "a ring", io::Error::new(io::ErrorKind::InvalidData, reason)))
         };
-        let Identity { magic, items, bytes, pid_namespace, closed: _ } = &self.identity;
+        let Identity { magic, items, bytes, pid_namespace, .. } = &self.identity;
         if magic.load(Relaxed) != MAGIC {
             return refuse("the segment holds no ring, or one of another version");
         }
@@ -158,6 +162,19 @@ impl Header {
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.identity.closed.load(Acquire) != 0
+    }
+
+    /// Whether [`Newest`] is worth its while.
+    #[inline]
+    pub(crate) fn is_conversation(&self) -> bool {
+        self.identity.conversation.load(Relaxed) != 0
+    }
+
+    #[inline]
+    pub(crate) fn set_conversation(&self, conversation: bool) {
+        if self.is_conversation() != conversation {
+            self.identity.conversation.store(conversation.into(), Relaxed);
+        }
     }
 
     #[inline]
@@ -253,6 +270,19 @@ impl Side {
     #[inline]
     pub(crate) fn newest(&self) -> &Newest {
         &self.shown.newest
+    }
+
+    /// Before each commit: `record`, which is to end at `tail`, once more beside it, or that nothing is there.
+    #[inline]
+    pub(crate) fn set_newest(&self, tail: Position, record: Option<&[u8]>) {
+        // Marked before and cleared after, so that no copy is ever forgotten.
+        if record.is_some() {
+            self.copied.store(1, Relaxed);
+            self.shown.newest.set(tail, record);
+        } else if self.copied.load(Relaxed) != 0 {
+            self.shown.newest.set(tail, None);
+            self.copied.store(0, Release);
+        }
     }
 
     #[inline]

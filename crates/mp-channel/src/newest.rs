@@ -27,7 +27,7 @@ const LEN: usize = WORDS * Position::UNIT;
 /// No copy. A record that ends at this position has none.
 const NONE: u64 = 0;
 
-/// Written under the tail lock.
+/// Written under the tail lock, and only while there is a conversation: a stream pays for each store to the line.
 #[repr(C)]
 pub(crate) struct Newest {
     /// The position behind the record.
@@ -37,7 +37,7 @@ pub(crate) struct Newest {
 }
 
 impl Newest {
-    /// Keeps a copy of `record`, which ends at `tail`, if it is short; there is none otherwise. To be called before each commit.
+    /// Keeps a copy of `record`, which ends at `tail`, if it is short; there is none otherwise.
     #[inline]
     pub(crate) fn set(&self, tail: Position, record: Option<&[u8]>) {
         // Nothing is looked at here: the line is with those who wait.
@@ -45,9 +45,14 @@ impl Newest {
         let Some(bytes) = record.filter(|bytes| bytes.len() <= LEN) else { return };
         // Whoever reads one of the words below sees from then on that the old stamp is gone.
         fence(Release);
-        for (word, bytes) in self.words.iter().zip(bytes.chunks(Position::UNIT)) {
+        // Mostly there is no rest, and copies of a known length are single instructions.
+        let (values, rest) = bytes.as_chunks::<{ Position::UNIT }>();
+        for (word, value) in self.words.iter().zip(values) {
+            word.store(u64::from_ne_bytes(*value), Relaxed);
+        }
+        if let Some(word) = self.words.get(values.len()).filter(|_| !rest.is_empty()) {
             let mut value = [0; Position::UNIT];
-            value[..bytes.len()].copy_from_slice(bytes);
+            value[..rest.len()].copy_from_slice(rest);
             word.store(u64::from_ne_bytes(value), Relaxed);
         }
         self.len.store(bytes.len() as u64, Relaxed);
@@ -139,7 +144,7 @@ mod tests {
         let ring = Ring::builder().create().unwrap();
         let uncommitted = || {
             let tail = &ring.0.header().tail;
-            tail.newest().set(tail.position().advance(1, 2), Some(b"the dead"));
+            tail.set_newest(tail.position().advance(1, 2), Some(b"the dead"));
         };
         let mut bytes = Vec::with_capacity(LEN);
         uncommitted();

@@ -21,8 +21,8 @@ pub(crate) struct Pace {
     /// Pauses before a look.
     lag: AtomicU32,
     lag_max: u32,
-    /// Looks that found one record, since the last trial of a longer lag.
-    looks: AtomicU32,
+    /// Looks in a row that found one record, as far as they count.
+    single: AtomicU32,
     pub(crate) patience: Patience,
 }
 
@@ -34,6 +34,8 @@ const ROOM_LAG_MAX: u32 = 256;
 const LAG_TRIAL: u32 = 16;
 /// How many looks in a conversation there are for a trial, so many that what it delays does not count.
 const LOOKS: u32 = 512;
+/// So many single records in a row are a conversation.
+const CONVERSATION: u32 = 16;
 
 impl Pace {
     /// For consumers, who look for records.
@@ -47,8 +49,8 @@ impl Pace {
     }
 
     const fn new(lag_max: u32) -> Self {
-        let (lag, looks) = (AtomicU32::new(0), AtomicU32::new(0));
-        Self { lag, lag_max, looks, patience: Patience::new() }
+        let (lag, single) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self { lag, lag_max, single, patience: Patience::new() }
     }
 
     /// Pauses before a look.
@@ -63,20 +65,26 @@ impl Pace {
         self.lag.load(Relaxed) == 0
     }
 
+    /// Whether one record comes at a time, and has for a while.
+    #[inline]
+    pub(crate) fn is_conversation(&self) -> bool {
+        self.single.load(Relaxed) >= CONVERSATION
+    }
+
     /// Learns from a look by which the other side of a ring of this shape had moved on by `found`.
     #[inline]
     pub(crate) fn found(&self, found: Position, shape: Shape) {
         let lag = self.lag.load(Relaxed);
+        let single = if found.items == 1 { self.single.load(Relaxed) + 1 } else { 0 };
+        let is_trial = single >= CONVERSATION + LOOKS;
+        self.single.store(if is_trial { CONVERSATION } else { single }, Relaxed);
         let is_half = found.items > shape.items / 2 || found.units > shape.units() / 2;
         if found.items > 1 && !is_half {
             self.lag.store((lag * 2).clamp(LAG_TRIAL, self.lag_max), Relaxed);
+        } else if is_trial {
+            self.lag.store(LAG_TRIAL, Relaxed);
         } else if lag > 0 {
             self.lag.store(lag / 2, Relaxed);
-        } else if found.items == 1 {
-            let looks = self.looks.load(Relaxed) + 1;
-            let trial = looks >= LOOKS;
-            self.looks.store(if trial { 0 } else { looks }, Relaxed);
-            self.lag.store(if trial { LAG_TRIAL } else { 0 }, Relaxed);
         }
     }
 
@@ -123,6 +131,9 @@ mod tests {
             lag(&pace) > 0
         });
         assert!((10..=50).contains(&trials.count()), "now and then");
+        assert!(pace.is_conversation());
+        pace.found(found(2, 4), SHAPE);
+        assert!(!pace.is_conversation());
     }
 
     #[test]

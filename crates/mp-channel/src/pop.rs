@@ -250,6 +250,7 @@ impl Inner {
         let used = tail.since(head);
         if used.items > 0 {
             self.pace.found(used, self.shape);
+            self.header().set_conversation(self.pace.is_conversation());
         }
         if self.is_valid(used) { Ok(used) } else { Err(damaged("pop from")) }
     }

@@ -182,7 +182,7 @@ impl Inner {
             self.wake_pollers()?;
         }
         side.note_cpu(tail);
-        side.newest().set(next, whole);
+        side.set_newest(next, whole.filter(|_| self.header().is_conversation()));
         side.commit(next);
         drop(guard);
         not_empty.bell().ring();
