@@ -41,6 +41,18 @@ fn ring(start: usize, records: Records) -> Ring {
     ring
 }
 
+/// A ring through which many records have gone one at a time, each of which was written once more beside the position, and
+/// that holds `records`.
+fn conversation(records: Records) -> Ring {
+    let ring = ring(0, &[]);
+    (0..40).for_each(|number| {
+        push(&ring, number, 12);
+        pop(&ring, number);
+    });
+    records.iter().for_each(|&(number, len)| push(&ring, number, len));
+    ring
+}
+
 /// The numbers of what is in the ring, checked, and that one more record goes through it.
 fn survivors(ring: &Ring, point: Point) -> Vec<u64> {
     let (mut numbers, mut popped) = (Vec::new(), Vec::new());
@@ -70,6 +82,17 @@ fn kill(
     after: &[u64],
     operation: impl Fn(&Ring) + Copy,
 ) {
+    kill_in(name, || ring(start, before), before, after, operation);
+}
+
+/// The same on a ring that `setup` makes.
+fn kill_in(
+    name: &str,
+    setup: impl Fn() -> Ring,
+    before: Records,
+    after: &[u64],
+    operation: impl Fn(&Ring) + Copy,
+) {
     let numbers: Vec<u64> = before.iter().map(|&(number, _)| number).collect();
     let (mut undone, mut done) = (0, 0);
     let oracle = |ring: Ring, point: Point| {
@@ -81,7 +104,6 @@ fn kill(
             undone += 1;
         }
     };
-    let setup = || ring(start, before);
     let report = if cfg!(debug_assertions) {
         sweep_sample(POINTS, setup, operation, oracle)
     } else {
@@ -134,6 +156,21 @@ fn pops() {
                 count += ring.pop_many(2 - count, &mut batch).unwrap();
             }
         });
+    });
+}
+
+#[test]
+fn conversations() {
+    isolated_for(LIMIT, || {
+        let kill = |name, before, after: &[u64], operation: fn(&Ring)| {
+            kill_in(name, || conversation(before), before, after, operation);
+        };
+        kill("push in a conversation", &[], &[3], |ring| push(ring, 3, 12));
+        kill("push of a second one", &[(1, 12)], &[1, 3], |ring| push(ring, 3, 17));
+        kill("push of one as many", &[], &[3], |ring| {
+            assert_eq!(ring.push_many([record(0, 3, 12).as_slice()]).unwrap(), 1);
+        });
+        kill("pop in a conversation", &[(1, 12)], &[], |ring| pop(ring, 1));
     });
 }
 
