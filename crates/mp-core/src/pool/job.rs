@@ -96,7 +96,7 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        self.collect((self.local.function(TaskKey::of(function)?), false), items)
+        self.collect((self.local.function(TaskKey::of(function)?)?, false), items)
     }
 
     /// [`Pool::map_with`](super::Pool::map_with).
@@ -117,7 +117,7 @@ impl<'pool> JobBuilder<'pool> {
         I: IntoIterator<Item = A>,
     {
         let key = TaskKey::with_shared(function)?;
-        self.collect((self.local.function_with(key, Blob::of(shared)?), true), items)
+        self.collect((self.local.function_with(key, Blob::of(shared)?)?, true), items)
     }
 
     /// [`Pool::imap`](super::Pool::imap).
@@ -131,7 +131,7 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        let function = self.local.function(TaskKey::of(function)?);
+        let function = self.local.function(TaskKey::of(function)?)?;
         self.outcomes((function, false), Order::OfTasks, items)
     }
 
@@ -150,7 +150,7 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        let function = self.local.function(TaskKey::of(function)?);
+        let function = self.local.function(TaskKey::of(function)?)?;
         self.outcomes((function, false), Order::OfEnds, items)
     }
 
@@ -171,10 +171,11 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
+        self.local.check_ours("give a task to")?;
         self.local.check_open().map_err(Error::Stopped)?;
         let key = TaskKey::with_shared(function)?;
         self.outcomes(
-            (self.local.function_with(key, Blob::of(shared)?), true),
+            (self.local.function_with(key, Blob::of(shared)?)?, true),
             Order::OfTasks,
             items,
         )
@@ -190,7 +191,7 @@ impl<'pool> JobBuilder<'pool> {
         A: Serialize + DeserializeOwned + 'static,
         R: Serialize + DeserializeOwned + Send + 'static,
     {
-        let function = self.local.function(TaskKey::of(function)?);
+        let function = self.local.function(TaskKey::of(function)?)?;
         let inbox = Arc::new(Inbox::new(Order::OfEnds, VecDeque::new()));
         let mut batch = Batch::new(Arc::clone(&inbox) as _, function, 0, self.options);
         batch.guard();
@@ -213,8 +214,8 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
+        let function = self.local.function(TaskKey::of(function)?)?;
         self.local.check_open().map_err(Error::Stopped)?;
-        let function = self.local.function(TaskKey::of(function)?);
         let mut items = items.into_iter().collect::<VecDeque<_>>();
         let gathered = Arc::new(Gathered::new(items.len()));
         // As in Python: nothing is known of the tasks yet.

@@ -75,23 +75,48 @@ impl Local {
         self.maker != process::id()
     }
 
+    /// That the workers are children of this process, and not of the one that it was forked off.
+    ///
+    /// To be asked before the state is locked: a thread that the copy does not have may have held it.
+    ///
+    /// # Errors
+    ///
+    /// Where they are not: the channels to them are shared, so that this process would take what is the parent's.
+    pub(super) fn check_ours(&self, verb: &'static str) -> Result<()> {
+        let error = || mp_os::Error::invalid_input(verb, "pool", "it is the parent process's");
+        if self.is_copy() { Err(error().into()) } else { Ok(()) }
+    }
+
     /// The function of `key`, known to workers from the first batch on.
-    pub(super) fn function(&self, key: TaskKey) -> Arc<Function> {
+    ///
+    /// # Errors
+    ///
+    /// In a [copy](Self::check_ours).
+    pub(super) fn function(&self, key: TaskKey) -> Result<Arc<Function>> {
+        self.check_ours("give a task to")?;
         let mut state = self.state.lock();
         if let Some(function) = state.functions.get(&key) {
-            return Arc::clone(function);
+            return Ok(Arc::clone(function));
         }
         let function = state.new_function(key, Blob::default());
         state.functions.insert(key, Arc::clone(&function));
-        function
+        Ok(function)
     }
 
     /// A function of `key` with its own shared value, to be [forgotten](Self::forget) after its job.
-    pub(super) fn function_with(&self, key: TaskKey, shared: Blob) -> Arc<Function> {
-        self.state.lock().new_function(key, shared)
+    ///
+    /// # Errors
+    ///
+    /// In a [copy](Self::check_ours).
+    pub(super) fn function_with(&self, key: TaskKey, shared: Blob) -> Result<Arc<Function>> {
+        self.check_ours("give a task to")?;
+        Ok(self.state.lock().new_function(key, shared))
     }
 
     pub(super) fn forget(&self, function: &Function) {
+        if self.is_copy() {
+            return;
+        }
         self.state.lock().slots.iter_mut().for_each(|slot| slot.forget(function.id));
     }
 
@@ -101,6 +126,7 @@ impl Local {
     ///
     /// Once the pool is closed or stopped, with the batch untouched.
     pub(super) fn submit(&self, batch: Batch) -> Result<()> {
+        self.check_ours("give a task to")?;
         let mut state = self.state.lock();
         state.check_open().map_err(Error::Stopped)?;
         if self.settings.is_serial {
@@ -150,6 +176,7 @@ impl Local {
     }
 
     pub(super) fn resize(&self, workers: usize) -> Result<()> {
+        self.check_ours("resize")?;
         if workers == 0 {
             return Err(
                 mp_os::Error::invalid_input("resize", "pool", "it would have no workers").into()
@@ -171,7 +198,7 @@ impl Local {
     ///
     /// # Errors
     ///
-    /// Where the operating system refuses the wait itself.
+    /// Where the operating system refuses the wait itself; in a [copy](Self::check_ours), whose results another one gets.
     pub(super) fn wait_for(
         &self,
         deadline: Deadline,
@@ -180,6 +207,7 @@ impl Local {
         if done() {
             return Ok(true);
         }
+        self.check_ours("wait for")?;
         match supervisor::supervised(self) {
             Some(own) => supervisor::wait_for(&own, deadline, &mut done),
             None => self.drive(deadline, done),
@@ -339,6 +367,9 @@ impl Local {
 
     /// Takes no more tasks; the workers end when they have done those there are.
     pub(super) fn close(&self) {
+        if self.is_copy() {
+            return;
+        }
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Open) {
             state.phase = Phase::Closing;
@@ -401,7 +432,7 @@ impl Engine for Local {
     }
 
     fn advance(&self) -> bool {
-        self.advance()
+        !self.is_copy() && self.advance()
     }
 
     fn rouse(&self) {
@@ -417,12 +448,18 @@ impl Engine for Local {
     }
 
     fn add_awaited(&self) {
+        if self.is_copy() {
+            return;
+        }
         let mut state = self.state.lock();
         state.awaited += 1;
         self.call_supervisor(&mut state);
     }
 
     fn remove_awaited(&self) {
+        if self.is_copy() {
+            return;
+        }
         self.state.lock().awaited -= 1;
     }
 }

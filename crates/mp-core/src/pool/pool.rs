@@ -272,7 +272,7 @@ impl Pool {
     }
 
     fn join_until(mut self, deadline: Deadline) -> Result<Result<()>, Self> {
-        if let Err(error) = self.check_ours("join") {
+        if let Err(error) = self.local.check_ours("join") {
             return Ok(Err(error));
         }
         self.local.close();
@@ -290,7 +290,7 @@ impl Pool {
     ///
     /// As for [`join`](Self::join), where it waits.
     pub fn shutdown(mut self, wait: bool, cancel: bool) -> Result<()> {
-        self.check_ours("shut down")?;
+        self.local.check_ours("shut down")?;
         self.local.close();
         if cancel {
             self.local.cancel_queued();
@@ -315,7 +315,7 @@ impl Pool {
 
     /// Kills the workers and waits for their ends.
     fn stop(&mut self) -> Result<()> {
-        self.check_ours("terminate")?;
+        self.local.check_ours("terminate")?;
         let stopped = self.local.stop(PoolStopped::Terminated);
         if stopped.is_ok() && supervisor::supervised(&self.local).is_none() {
             self.end(Deadline::never());
@@ -324,12 +324,6 @@ impl Pool {
             self.supervisor = None;
         }
         stopped
-    }
-
-    /// That the workers are children of this process, and not of the one that it was forked off.
-    fn check_ours(&self, verb: &'static str) -> Result<()> {
-        let error = || mp_os::Error::invalid_input(verb, "pool", "it is the parent process's");
-        if self.local.is_copy() { Err(error().into()) } else { Ok(()) }
     }
 
     /// Ends the pool as its drop does, in a thread of its own: for the supervisor, which cannot wait for itself.

@@ -282,6 +282,52 @@ fn a_copy_of_a_pool_ends_nothing() {
     });
 }
 
+/// What a copy would take out of the rings would be missing in the pool.
+#[test]
+fn a_copy_of_a_pool_takes_no_tasks() {
+    isolated(|| {
+        warm_up();
+        let pool = Pool::new(1).unwrap();
+        let gate = Queue::bounded(9).unwrap();
+        let wait = |gate: Queue<u32>| gate.get().unwrap();
+        let submit = |_| pool.submit(wait, gate.clone()).unwrap();
+        let mut tasks: Vec<_> = (0..5).map(submit).collect();
+        let is_refused = |error: Option<Error>| {
+            error.is_some_and(|error| error.to_string().contains("the parent process's"))
+        };
+        let double: fn(u32) -> u32 = |n| 2 * n;
+        let shared: fn(&u32, u32) -> u32 = |n, m| n * m;
+        let copy = fork_child(|| {
+            let refused = [
+                is_refused(pool.map(double, [1]).err()),
+                is_refused(pool.map_with(&1, shared, [1]).err()),
+                is_refused(pool.map_async(double, [1]).err()),
+                is_refused(pool.imap(double, [1]).err()),
+                is_refused(pool.imap_unordered(double, [1]).err()),
+                is_refused(pool.job().imap_with(&1, shared, [1]).err()),
+                is_refused(pool.submit(double, 1).err()),
+                is_refused(pool.apply(double, 1).err()),
+                is_refused(pool.resize(2).err()),
+                // And what it has is not for the copy to wait for, or to cancel.
+                !tasks[1].cancel(),
+                is_refused(tasks.remove(0).get().err().map(Error::from)),
+                pool.cancel_queued() == 0,
+            ];
+            pool.close();
+            let all = refused.iter().all(|refused| *refused);
+            if !all {
+                println!("{refused:?}");
+            }
+            i32::from(!all)
+        });
+        assert!(copy.wait_timeout(LONG).is_ok_and(|status| status.success()));
+        (0..5).for_each(|n| gate.put(n).unwrap());
+        assert!(tasks.into_iter().map(|task| task.get().unwrap()).eq(0..5));
+        assert_eq!(pool.map(double, 0..3).unwrap(), [0, 2, 4]);
+        pool.join().unwrap();
+    });
+}
+
 /// The child of this process that has this name.
 fn child_named(name: &str) -> Option<Watched> {
     let own = process::id().to_string();
