@@ -144,7 +144,8 @@ impl PoolBuilder {
     ///
     /// Then its worker is killed, as no other end is certain, the task fails with
     /// [`TaskError::TimedOut`](crate::TaskError::TimedOut), and the worker is replaced. It is not retried. All other tasks
-    /// are run, those that were queued behind it too. The time begins with the task and not while it is queued.
+    /// are run, those that were queued behind it too. The time begins with the task and not while it is queued. A worker
+    /// that is stopped (`SIGSTOP`) before it begins a task is replaced after that time as well, and another one runs the task.
     pub fn task_timeout(mut self, limit: Duration) -> Self {
         self.settings.options.timeout = Some(limit);
         self

@@ -149,6 +149,21 @@ impl Journal {
         condemned.is_err().then_some(limit)
     }
 
+    /// What the journal says where no task of `batch` runs: the worker is before, between or behind them.
+    pub(super) fn pause(&self, batch: u32) -> Option<u64> {
+        let word = self.load(RUNNING);
+        let runs = word & (FINISHED | CONDEMNED) == 0 && word != 0;
+        (!runs || halves(word).0 & NUMBER != batch & NUMBER).then_some(word)
+    }
+
+    /// Keeps a worker that has come no further than this [pause](Self::pause) from beginning another task; followed by a
+    /// kill.
+    pub(super) fn condemn_pause(&self, pause: u64) -> bool {
+        let condemn =
+            |word: &AtomicU64| word.compare_exchange(pause, pause | CONDEMNED, AcqRel, Relaxed);
+        self.word(RUNNING).is_ok_and(|word| condemn(word).is_ok())
+    }
+
     /// What the worker, which must be dead, had done.
     pub(super) fn salvage(&self) -> Salvage {
         let (batch, first) = halves(self.load(ORIGIN));
@@ -331,6 +346,22 @@ mod tests {
         assert_eq!(journal.condemn_after(4, short), Some(short), "another one");
         assert_eq!(journal.condemn_after(3, short), None);
         assert!(!writer.finish(0));
+    }
+
+    #[test]
+    fn a_worker_that_stands_still_begins_nothing() {
+        let journal = Journal::create().unwrap();
+        let mut writer = journal.writer().unwrap();
+        writer.watch(Watch::Timed);
+        writer.start(3, 0);
+        let before = journal.pause(3).unwrap();
+        assert!(writer.begin(0));
+        assert_eq!(journal.pause(3), None, "it runs");
+        assert!(!journal.condemn_pause(before), "it has come further");
+        assert!(writer.finish(0));
+        let between = journal.pause(3).unwrap();
+        assert!(journal.condemn_pause(between));
+        assert!(!writer.begin(1));
     }
 
     #[test]

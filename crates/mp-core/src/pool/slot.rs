@@ -22,6 +22,7 @@ use super::{
     journal::{Journal, Watch},
     spares::LARGE,
     state::Intake,
+    stats::is_stopped,
     wire::{Control, Failure, ResultHead, TaskHead},
     worker::{self, Setup},
 };
@@ -128,6 +129,8 @@ pub(super) struct Slot {
     pub(super) born: Instant,
     /// Why it was killed by us, and what comes of the task that it ran.
     pub(super) sentence: Option<TaskError>,
+    /// Where it was seen with no task running, by the number of its oldest batch and its journal, and since when.
+    pause: Option<((u32, u64), Instant)>,
 }
 
 struct Assigned {
@@ -208,6 +211,7 @@ impl Slot {
             quota: settings.max_tasks.map_or(u64::MAX, Into::into),
             born: Instant::now(),
             sentence: None,
+            pause: None,
         })
     }
 
@@ -388,12 +392,36 @@ impl Slot {
         else {
             return Check::Again(limit);
         };
+        if self.stands_still(number, limit) {
+            // No task has run: the one that would be next is begun by another worker.
+            self.sentence = Some(TaskError::TimedOut(limit));
+            self.is_closed = true;
+            return Check::Condemned;
+        }
         match self.journal.condemn_after(number, limit) {
             Some(left) => Check::Again(left),
             None => {
                 self.sentence = Some(TaskError::TimedOut(limit));
                 self.is_closed = true;
                 Check::Condemned
+            }
+        }
+    }
+
+    /// Whether it has been stopped (`SIGSTOP`) where no task runs, and was seen there for `limit`; it begins none then.
+    ///
+    /// One that is only slow, to take in what tasks share for example, is waited for.
+    fn stands_still(&mut self, number: u32, limit: Duration) -> bool {
+        let pause = self.journal.pause(number).map(|word| (number, word));
+        match (self.pause, pause) {
+            (Some((seen, since)), Some(now)) if seen == now => {
+                since.elapsed() >= limit
+                    && is_stopped(self.child.pid())
+                    && self.journal.condemn_pause(now.1)
+            }
+            _ => {
+                self.pause = pause.map(|pause| (pause, Instant::now()));
+                false
             }
         }
     }

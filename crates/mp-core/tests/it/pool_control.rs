@@ -1,13 +1,14 @@
 //! Tasks that are stopped: by a time limit, by whoever gave them, with the pool.
 
 use std::{
+    fs,
     panic::{self, AssertUnwindSafe},
     process, thread,
     time::{Duration, Instant},
 };
 
-use mp_core::{Error, Pool, PoolStopped, Queue, TaskError};
-use mp_testkit::{isolated, wait_for_kill};
+use mp_core::{Error, Pool, PoolStopped, Queue, Signal, TaskError};
+use mp_testkit::{Watched, isolated, wait_for_kill};
 
 use crate::{LONG, warm_up};
 
@@ -15,6 +16,7 @@ crate::methods::for_each_method! {
     a_task_that_takes_too_long_fails_alone,
     a_limit_holds_though_nobody_waits,
     a_limit_begins_with_the_task_and_not_in_the_queue,
+    a_worker_that_is_stopped_before_it_begins_is_replaced,
     a_running_task_can_be_cancelled,
     a_queued_task_that_is_cancelled_never_runs,
     a_dropped_iterator_leaves_nothing_to_do,
@@ -85,6 +87,38 @@ fn a_limit_begins_with_the_task_and_not_in_the_queue() {
         assert!(start.elapsed() > limit, "together they took longer");
         ends.into_iter().all(|end| end.is_ok())
             && pool.map(wait, (0..8).map(|_| argument())).is_ok()
+    });
+}
+
+/// Stops a process, and waits until it has.
+fn stop(pid: u32) -> Watched {
+    let process = Watched::new(pid).unwrap();
+    assert!(process.signal(Signal::STOP.as_raw()));
+    let state = || fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let start = Instant::now();
+    while !state().contains("State:\tT") {
+        assert!(start.elapsed() < LONG, "it has not stopped");
+        thread::yield_now();
+    }
+    process
+}
+
+fn a_worker_that_is_stopped_before_it_begins_is_replaced() {
+    patiently(|limit| {
+        let pool = Pool::builder().workers(1).task_timeout(limit).build().unwrap();
+        // Before its first task, and when it has had some.
+        let ends: Vec<_> = (0..3u32)
+            .map(|n| {
+                let stopped = stop(pool.pids()[0]);
+                let start = Instant::now();
+                let end = pool.submit(|n: u32| n, n).unwrap().get();
+                assert!(start.elapsed() >= limit, "it had its time");
+                assert!(stopped.wait_dead(LONG), "it is replaced");
+                end.is_ok_and(|value| value == n)
+            })
+            .collect();
+        assert_eq!(pool.stats().deaths, 0);
+        ends.into_iter().all(|end| end)
     });
 }
 
