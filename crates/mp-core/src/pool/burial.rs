@@ -88,7 +88,8 @@ struct Death {
 
 impl Death {
     fn of(slot: Slot, has_run: bool) -> Self {
-        let is_ready = slot.is_ready();
+        // The journal may have been written over since.
+        let is_ready = slot.is_ready() || slot.completed > 0;
         let has_run = has_run || slot.completed > 0 || slot.sentence.is_some();
         let is_fruitless = !is_ready || !has_run && slot.born.elapsed() < FRUITLESS_LIFE;
         let Slot { child, sentence, completed, busy, .. } = slot;

@@ -345,7 +345,11 @@ impl Slot {
     pub(super) fn recall(&mut self) -> VecDeque<Batch> {
         let (mut record, mut count) = (Vec::new(), 0);
         let mut forgotten = Vec::new();
-        while self.tasks.try_pop(&mut record).is_ok() {
+        // Not more than there can be, so that a worker which writes over the ring does not hold us up.
+        for _ in 0..RING_ITEMS {
+            if self.tasks.try_pop(&mut record).is_err() {
+                break;
+            }
             match TaskHead::split(&record) {
                 Some((head, _)) if head.count == 0 => forgotten.push(head.function),
                 _ => count += 1,
@@ -461,11 +465,12 @@ impl Slot {
         let front = self.assigned.front_mut().filter(|front| front.number == head.batch);
         let front = front
             .ok_or_else(|| Error::protocol("results came of a batch that is not the oldest"))?;
+        // Before anything is booked: the tasks of a worker that lies are still to have their outcomes.
+        if head.count == 0 || head.count > front.batch.count - front.done {
+            return Err(Error::protocol("no results came, or more than the batch has tasks"));
+        }
         let first = front.batch.first + u64::from(front.done);
         front.done += head.count;
-        if front.done > front.batch.count {
-            return Err(Error::protocol("more results came than the batch has tasks"));
-        }
         let start = bytes.len();
         bytes.extend_from_slice(results);
         self.completed += u64::from(head.count);

@@ -23,6 +23,7 @@ mod pool_control;
 mod pool_death;
 mod pool_end;
 mod pool_faults;
+mod pool_hostile;
 mod pool_large;
 mod pool_python;
 mod pool_storm;
