@@ -5,8 +5,8 @@ use std::{cell::LazyCell, net::UdpSocket, os::unix::net::UnixDatagram};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use mp_benches::{
-    Cores, Crew, Group, Link, few_sizes, in_rounds, moves, run, sizes, stream, there_and_back, unpin,
-    wake_and_be_woken,
+    Cores, Crew, Group, Link, few_sizes, in_rounds, moves, run, sizes, stream, there_and_back,
+    unpin, wake_and_be_woken,
 };
 use mp_contenders::{
     Case,

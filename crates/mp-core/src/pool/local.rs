@@ -9,7 +9,7 @@
 
 use std::{
     cell::RefCell,
-    mem, process,
+    mem,
     sync::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -17,7 +17,7 @@ use std::{
     thread,
 };
 
-use mp_os::Deadline;
+use mp_os::{Deadline, process_id};
 use mp_process::TaskKey;
 use parking_lot::{Condvar, Mutex};
 
@@ -66,13 +66,13 @@ impl Local {
             over: Condvar::new(),
             waiting: AtomicUsize::new(0),
             spares: Spares::default(),
-            maker: process::id(),
+            maker: process_id(),
         }))
     }
 
     /// Whether this is a copy, in a process that was forked off the pool's own.
     pub(super) fn is_copy(&self) -> bool {
-        self.maker != process::id()
+        self.maker != process_id()
     }
 
     /// That the workers are children of this process, and not of the one that it was forked off.
@@ -440,7 +440,7 @@ impl Engine for Local {
     }
 
     fn is_running(&self, mailbox: *const ()) -> bool {
-        self.state.lock().slots.iter().any(|slot| slot.runs(mailbox))
+        !self.is_copy() && self.state.lock().slots.iter().any(|slot| slot.runs(mailbox))
     }
 
     fn cancel(&self, mailbox: *const ()) -> bool {
