@@ -170,7 +170,7 @@ fn lie((at, word): (u64, u64)) {
     process::abort();
 }
 
-/// What a worker leaves behind is wrong: its tasks have outcomes all the same, and the others the right ones.
+/// What a worker leaves behind is wrong: each task has an outcome all the same, and no wrong result.
 #[test]
 fn a_journal_that_lies() {
     isolated(|| {
@@ -188,11 +188,13 @@ fn a_journal_that_lies() {
                 assert!(!is_late, "{at} {word:x}: {outcome:?}");
                 for (n, task) in (0..).zip(others) {
                     let outcome = task.get_timeout(LONG);
-                    assert!(
-                        matches!(&outcome, Ok(value) if *value == n)
-                            || matches!(&outcome, Err(error) if error.to_string().contains("before its first task")),
-                        "{at} {word:x}: {outcome:?}"
-                    );
+                    // A worker may say of any task that it was given that this was the one that killed it.
+                    let is_right = match &outcome {
+                        Ok(value) => *value == n,
+                        Err(GetTimeoutError::TimedOut(_)) => false,
+                        Err(_) => true,
+                    };
+                    assert!(is_right, "{at} {word:x}: {outcome:?}");
                 }
             }
         }
