@@ -37,6 +37,7 @@
 //! | [`allocates_nothing`], [`allocations`], [`CountingAllocator`] | what an operation allocates |
 //! | [`flags`] | what others who hold an open file see changed |
 //! | [`python`], [`python_with_ipc`], [`run`] | a peer that nobody here wrote |
+//! | [`replay`] | what a fuzzer has found |
 //! | [`Random`] | numbers and harmful words that are the same each time |
 //!
 //! Everything here panics where it cannot do its work, because a test that cannot be carried out has failed.
@@ -50,6 +51,7 @@ mod allocations;
 mod asleep;
 mod audit;
 mod child;
+mod corpus;
 mod flags;
 mod gate;
 mod inject;
@@ -70,6 +72,7 @@ pub use crate::{
     asleep::{once_asleep, wait_asleep},
     audit::expect_orphans,
     child::{Child, exec_child, fork_child, holder, wait_for_kill},
+    corpus::replay,
     flags::flags,
     gate::Gate,
     inject::{Failure, Fault, InjectReport, Victim, inject, inject_each},
