@@ -84,6 +84,8 @@ pub(super) struct Batch {
     /// How many workers have died of the first task, and how many may before it fails.
     pub(super) deaths: u32,
     pub(super) retries: u32,
+    /// How many workers have ended that were to begin it next, or had, and said nothing of it.
+    pub(super) losses: u32,
     /// How long each task may run.
     pub(super) limit: Option<Duration>,
     pub(super) watch: Watch,
@@ -99,8 +101,20 @@ impl Batch {
     ) -> Self {
         let Options { retries, timeout: limit, .. } = options;
         let watch = limit.map_or(Watch::Not, |_| Watch::Timed);
-        let (count, args, tail, handles, deaths) = (0, Vec::new(), Vec::new(), None, 0);
-        Self { job, function, first, count, args, tail, handles, deaths, retries, limit, watch }
+        Self {
+            job,
+            function,
+            first,
+            count: 0,
+            args: Vec::new(),
+            tail: Vec::new(),
+            handles: None,
+            deaths: 0,
+            retries,
+            losses: 0,
+            limit,
+            watch,
+        }
     }
 
     /// Lets its running tasks be cancelled.
@@ -154,7 +168,7 @@ impl Batch {
             self.args.drain(..self.args_len(done));
             self.first += u64::from(done);
             self.count -= done;
-            self.deaths = 0;
+            (self.deaths, self.losses) = (0, 0);
         }
         Some(self)
     }

@@ -30,12 +30,17 @@ impl Local {
         let Some(at) = state.slots.iter().position(|slot| slot.id == id) else { return };
         state.collect(&mut intake);
         let mut slot = state.slots.swap_remove(at);
-        let remains = slot.bury(&mut intake.bytes, &mut intake.deliveries);
+        let mut remains = slot.bury(&mut intake.bytes, &mut intake.deliveries);
+        let has_run = remains.fatal.is_some();
+        // One that has become too large ends like this, and never before it has done something.
+        if self.settings.max_memory.is_none() || slot.completed == 0 {
+            remains.suspect();
+        }
         state.has_vacancy = true;
-        state.put_back(remains.unstarted.into());
+        state.put_back(remains.unstarted);
         self.hand_out(&mut state, &mut intake.failures);
         drop(state);
-        let end = Death::of(slot, remains.fatal.is_some());
+        let end = Death::of(slot, has_run);
         if let Some(fatal) = remains.fatal {
             self.charge(fatal, &end, &mut intake);
         }

@@ -160,7 +160,9 @@ impl State {
                 continue;
             }
             self.has_limits |= batch.limit.is_some();
-            let free = self.slots.iter_mut().filter(|slot| slot.room() > 0);
+            // Where many have died at once, one that was lost with the first is not to be lost with all others.
+            let is_sound = |slot: &Slot| batch.losses == 0 || slot.child.is_alive();
+            let free = self.slots.iter_mut().filter(|slot| slot.room() > 0 && is_sound(slot));
             let Some(slot) = free.min_by_key(|slot| slot.assigned()) else {
                 self.backlog.push_front(batch);
                 break;

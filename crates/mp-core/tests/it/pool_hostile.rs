@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_core::{Event, GetTimeoutError, Pool, Signal, Task};
+use mp_core::{Event, GetTimeoutError, Pool, Queue, Signal, Task, TaskError};
 use mp_testkit::{Random, Watched, isolated, wait_for_kill};
 
 use crate::{LONG, warm_up};
@@ -182,21 +182,54 @@ fn a_journal_that_lies() {
                 let liar = pool.submit(lie, (at, word)).unwrap();
                 let others: Vec<_> =
                     (0..9u32).map(|n| pool.submit(|n: u32| n, n).unwrap()).collect();
-                // Where the lie is about the batch it is tried again, until the pool gives up.
+                // Where the lie is about the batch it is tried again, but not for ever.
                 let outcome = liar.get_timeout(LONG);
                 let is_late = matches!(outcome, Err(GetTimeoutError::TimedOut(_)));
                 assert!(!is_late, "{at} {word:x}: {outcome:?}");
                 for (n, task) in (0..).zip(others) {
                     let outcome = task.get_timeout(LONG);
-                    // A worker may say of any task that it was given that this was the one that killed it.
-                    let is_right = match &outcome {
-                        Ok(value) => *value == n,
-                        Err(GetTimeoutError::TimedOut(_)) => false,
-                        Err(_) => true,
-                    };
-                    assert!(is_right, "{at} {word:x}: {outcome:?}");
+                    assert!(
+                        matches!(outcome, Ok(value) if value == n),
+                        "{at} {word:x}: {outcome:?}"
+                    );
                 }
             }
+        }
+    });
+}
+
+/// Dies as a worker does that is killed between two tasks.
+fn die_unseen(begun: &Queue<u32>, n: u32) -> u32 {
+    if n == 5 {
+        begun.put(n).unwrap();
+        // Which task runs.
+        lie((16, 0));
+    }
+    n
+}
+
+/// It fails all the same, after as many deaths as a task that is only unlucky may see, and costs nobody else anything.
+#[test]
+fn a_task_that_takes_back_that_it_runs() {
+    isolated(|| {
+        warm_up();
+        for retries in [0, 1] {
+            let pool = Pool::builder().workers(2).chunk_size(4).retries(retries).build().unwrap();
+            let begun = Queue::bounded(64).unwrap();
+            let outcomes = pool.job().imap_with(&begun, die_unseen, 0..20).unwrap();
+            for (n, outcome) in (0..).zip(outcomes) {
+                match outcome {
+                    Ok(value) => assert_eq!(value, n),
+                    Err(error) => {
+                        assert!(
+                            n == 5 && matches!(error, TaskError::WorkerDied(_)),
+                            "{n}: {error}"
+                        );
+                    }
+                }
+            }
+            assert_eq!(begun.len(), 4 + retries as usize);
+            assert!(pool.map(|n: u32| n, 0..9).unwrap().into_iter().eq(0..9));
         }
     });
 }
