@@ -2,9 +2,14 @@ use std::{error, fmt, io, sync::Arc, time::Duration};
 
 use mp_os::{TimeoutError, TryError};
 use mp_process::{EncodeError, Panic, ProcessError, RecvError, SendError, SpawnError};
+use mp_shm::OutOfBounds;
 use mp_sync::{BarrierError, LockError};
 
-use crate::queue::{GetError, PutError};
+use crate::{
+    process::JoinError,
+    queue::{GetError, PutError, PutManyError},
+    task::GetTimeoutError,
+};
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -143,6 +148,40 @@ impl<G, E: Into<Self>> From<LockError<G, E>> for Error {
 impl<T> From<PutError<T>> for Error {
     fn from(error: PutError<T>) -> Self {
         Self::Put(error.without_item())
+    }
+}
+
+/// Drops the items: use the [`PutManyError`] itself to have them back.
+impl<T> From<PutManyError<T>> for Error {
+    fn from(error: PutManyError<T>) -> Self {
+        Self::Put(error.error)
+    }
+}
+
+/// Drops the handle of a process that runs: use the [`JoinError`] itself to have it back.
+impl<R> From<JoinError<R>> for Error {
+    fn from(error: JoinError<R>) -> Self {
+        match error {
+            JoinError::TimedOut(_) => Self::TimedOut,
+            JoinError::Process(error) => Self::Process(error),
+        }
+    }
+}
+
+/// Drops the handle of a task that goes on: use the [`GetTimeoutError`] itself to have it back.
+impl<R> From<GetTimeoutError<R>> for Error {
+    fn from(error: GetTimeoutError<R>) -> Self {
+        match error {
+            GetTimeoutError::TimedOut(_) => Self::TimedOut,
+            GetTimeoutError::Task(error) => Self::Task(error),
+        }
+    }
+}
+
+/// The access was beyond the end of shared memory.
+impl From<OutOfBounds> for Error {
+    fn from(error: OutOfBounds) -> Self {
+        Self::Os(error.into())
     }
 }
 

@@ -42,6 +42,7 @@
 //! | [`ShareableList`], [`ListItem`] | a list in shared memory of numbers, texts and bytes, which Python sees too |
 //! | [`Fd`] | a file, socket or pipe that travels in arguments |
 //! | [`Error`] and [`TaskError`], [`ProcessError`], [`PutError`], [`GetError`], [`SendError`], [`RecvError`] | what can go wrong, for `?` and one by one |
+//! | [`OsError`], [`FunctionError`], [`EncodeError`], [`DecodeError`], [`OutOfBounds`] | what some of these have inside |
 //!
 //! # When a process dies
 //!
@@ -89,13 +90,14 @@ pub mod worker;
 #[cfg(feature = "ipc-channel")]
 pub use ipc_channel;
 pub use mp_channel::{Leased, RingStats};
-pub use mp_os::{TimeoutError, TryError, poll::Source, transfer::Fd};
+pub use mp_os::{Deadline, Error as OsError, TimeoutError, TryError, poll::Source, transfer::Fd};
 pub use mp_process::{
-    AnyChild, AuthKey, Captured, CurrentProcess, Ids, Limit, Panic, ParentProcess, ProcessError,
-    Signal, SpawnError, StartMethod, Stdio, active_children, available_start_methods, cpu_count,
+    AnyChild, AuthKey, Captured, CurrentProcess, DecodeError, EncodeError, Ids, Limit, Panic,
+    ParentProcess, ProcessError, Signal, SpawnError, StartMethod, Stdio,
+    TaskError as FunctionError, active_children, available_start_methods, cpu_count,
     current_process, ids, parent_process, set_forkserver_preload, set_start_method, start_method,
 };
-pub use mp_shm::Memory;
+pub use mp_shm::{Memory, OutOfBounds};
 pub use mp_sync::{BarrierError, LockError, MutexGuard, Permit, Pod, Recover, ReentrantGuard};
 
 #[cfg(feature = "ipc-channel")]

@@ -90,11 +90,29 @@ impl<R> Process<R> {
         self.0.exit_code()
     }
 
-    /// Waits until `deadline` for the process to end: whether it has. Its result stays.
+    /// Waits for the process to end. Its result stays for [`join`](Self::join).
     ///
     /// # Errors
     ///
     /// Where the operating system refuses the wait.
+    pub fn wait(&self) -> Result<()> {
+        Ok(self.0.wait(Deadline::never()).map(drop)?)
+    }
+
+    /// [`wait`](Self::wait) for at most `timeout`: whether the process has ended.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait`](Self::wait).
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<bool> {
+        Ok(self.0.wait(Deadline::after(timeout))?)
+    }
+
+    /// [`wait`](Self::wait) until `deadline` at the latest: whether the process has ended.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait`](Self::wait).
     pub fn wait_deadline(&self, deadline: Instant) -> Result<bool> {
         Ok(self.0.wait(Deadline::at(deadline))?)
     }

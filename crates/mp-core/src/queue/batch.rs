@@ -65,7 +65,7 @@ impl<T: Serialize> Queue<T> {
         /// let mut items = Vec::new();
         /// assert_eq!(queue.get_many(8, &mut items)?, 8);
         /// assert_eq!(items, [0, 1, 2, 3, 4, 5, 6, 7]);
-        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// # Ok::<(), mp_core::Error>(())
         /// ```
         pub fn put_many, try_put_many, put_many_timeout, put_many_deadline(self: &Self, items: impl IntoIterator<Item = T>) -> usize = put_many_until;
     }

@@ -203,7 +203,7 @@ impl<T: Serialize> JoinableQueue<T> {
         /// assert_eq!(queue.get_many(8, &mut tasks)?, 8);
         /// tasks.iter().try_for_each(|_| queue.task_done())?;
         /// assert_eq!(queue.len(), 2);
-        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// # Ok::<(), mp_core::Error>(())
         /// ```
         pub fn put_many, try_put_many, put_many_timeout, put_many_deadline(self: &Self, tasks: impl IntoIterator<Item = T>) -> usize = put_many_until;
     }

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use mp_os::Deadline;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{GetError, PutError, Queue};
@@ -55,24 +56,34 @@ impl<T> SimpleQueue<T> {
 }
 
 impl<T: Serialize> SimpleQueue<T> {
-    /// Appends `item`, waiting while the queue is full.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Queue::put`].
-    pub fn put(&self, item: T) -> Result<(), PutError<T>> {
-        self.0.put(item)
+    mp_os::family! {
+        fails with (PutError<T>, PutError<T>, PutError<T>):
+        /// Appends `item`, waiting while the queue is full.
+        ///
+        /// # Errors
+        ///
+        /// As for [`Queue::put`]; [`PutError::Full`] where it does not wait for longer.
+        pub fn put, try_put, put_timeout, put_deadline(self: &Self, item: T) -> () = put_until;
+    }
+
+    fn put_until(&self, item: T, deadline: Deadline) -> Result<(), PutError<T>> {
+        self.0.put_until(item, deadline)
     }
 }
 
 impl<T: DeserializeOwned> SimpleQueue<T> {
-    /// Takes the oldest item, waiting while the queue is empty.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Queue::get`].
-    pub fn get(&self) -> Result<T, GetError> {
-        self.0.get()
+    mp_os::family! {
+        fails with (GetError, GetError, GetError):
+        /// Takes the oldest item, waiting while the queue is empty.
+        ///
+        /// # Errors
+        ///
+        /// As for [`Queue::get`]; [`GetError::Empty`] where it does not wait for longer.
+        pub fn get, try_get, get_timeout, get_deadline(self: &Self) -> T = get_until;
+    }
+
+    fn get_until(&self, deadline: Deadline) -> Result<T, GetError> {
+        self.0.get_until(deadline)
     }
 }
 

@@ -35,19 +35,17 @@ const BLOCK: usize = 16 << 10;
 /// ```
 pub struct Array<T> {
     object: Object,
+    /// Of this handle, and not in the memory, where a peer may write another one.
+    len: usize,
     values: PhantomData<fn(T) -> T>,
 }
 
 impl<T> Array<T> {
     const KIND: &[u8; 8] = b"mp array";
 
-    fn from_object(object: Object) -> Self {
-        Self { object, values: PhantomData }
-    }
-
     /// The number of values.
     pub fn len(&self) -> usize {
-        usize::try_from(self.object.parameter()).unwrap_or(0)
+        self.len
     }
 
     /// Whether there is none.
@@ -61,16 +59,20 @@ impl<T> Array<T> {
 }
 
 impl<T: Pod> Array<T> {
+    /// How many words of memory so many values take.
+    fn words(len: usize) -> usize {
+        let bytes = size_of::<T>().saturating_mul(len);
+        bytes.div_ceil(size_of::<u64>()).saturating_add(VALUES)
+    }
+
     /// `len` zeroes.
     ///
     /// # Errors
     ///
     /// An error with a hint where there is not so much memory, or descriptors are short.
     pub fn new(len: usize) -> Result<Self> {
-        let bytes = size_of::<T>().saturating_mul(len);
-        let words = bytes.div_ceil(size_of::<u64>()).saturating_add(VALUES);
-        let object = Object::create(Self::KIND, words, len as u64)?;
-        Ok(Self::from_object(object))
+        let object = Object::create(Self::KIND, Self::words(len), len as u64)?;
+        Ok(Self { object, len, values: PhantomData })
     }
 
     /// A copy of `values`.
@@ -121,7 +123,7 @@ impl<T: Pod> Array<T> {
         let mut values = vec![T::zeroed(); self.len()];
         match self.read(0, &mut values) {
             Ok(()) => values,
-            // Nobody can make it shorter: the length is that of the handle.
+            // Neither the handle's length nor the sealed memory's changes.
             Err(_) => Vec::new(),
         }
     }
@@ -198,7 +200,7 @@ impl<T: Pod> Array<T> {
 
 impl<T> Clone for Array<T> {
     fn clone(&self) -> Self {
-        Self::from_object(self.object.clone())
+        Self { object: self.object.clone(), len: self.len, values: PhantomData }
     }
 }
 
@@ -217,10 +219,11 @@ impl<T> Serialize for Array<T> {
 
 impl<'de, T: Pod> Deserialize<'de> for Array<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let array = Self::from_object(Object::deserialize(deserializer, Self::KIND)?);
+        let object = Object::deserialize(deserializer, Self::KIND)?;
+        let len = usize::try_from(object.parameter()).map_err(de::Error::custom)?;
+        let array = Self { object, len, values: PhantomData };
         // The words are those of the creator's type: a smaller one would leave some, a larger one needs more.
-        let words = size_of::<T>().saturating_mul(array.len()).div_ceil(size_of::<u64>());
-        if array.object.words().len() != words.saturating_add(VALUES) || array.mutex().is_err() {
+        if array.object.words().len() != Self::words(len) || array.mutex().is_err() {
             return Err(de::Error::custom("the shared array is of another type"));
         }
         Ok(array)

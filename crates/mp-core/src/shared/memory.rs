@@ -23,10 +23,10 @@ use crate::Result;
 /// use mp_core::SharedMemory;
 ///
 /// let ours = SharedMemory::create(4096)?;
-/// ours.memory().copy_in(0, b"hello").unwrap();
+/// ours.memory().copy_in(0, b"hello")?;
 /// // In another program, which was told the name:
 /// let theirs = SharedMemory::open(ours.name())?;
-/// assert_eq!(theirs.memory().read::<[u8; 5]>(0).unwrap(), *b"hello");
+/// assert_eq!(theirs.memory().read::<[u8; 5]>(0)?, *b"hello");
 /// # Ok::<(), mp_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use crate::{Result, sync::Object};
 /// A small value that processes share, and the lock that it belongs to.
 ///
 /// A handle: cloning it or sending it in the arguments of a [`Process`](crate::Process) gives another handle of the same
-/// value. `T` is plain data ([`Pod`]): a number, an array of them, or a `#[repr(C)]` structure that derives
-/// `bytemuck::Pod`. Each change happens whole or not at all, whoever is killed at whichever moment. For rows of numbers
+/// value. `T` is plain data ([`Pod`]): a number, an array of them of any length, or a `#[repr(C)]` structure that derives
+/// `Pod` and `Zeroable` of the crate `bytemuck`. Each change happens whole or not at all, whoever is killed at whichever moment. For rows of numbers
 /// there is [`Array`](crate::Array).
 ///
 /// # Examples

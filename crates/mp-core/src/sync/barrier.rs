@@ -32,8 +32,8 @@ impl Barrier {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) for no parties; an error with a hint where memory or descriptors
-    /// are short.
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) for no parties or more than 4,194,304; an error with a hint where
+    /// memory or descriptors are short.
     pub fn new(parties: usize) -> Result<Self> {
         Self::create(parties, 0)
     }
@@ -49,13 +49,17 @@ impl Barrier {
     }
 
     fn create(parties: usize, timeout: u64) -> Result<Self> {
-        let words = mp_sync::Barrier::words(parties.min(Self::MOST));
+        if parties > Self::MOST {
+            let reason = format!("{parties} parties are more than {}", Self::MOST);
+            return Err(mp_os::Error::invalid_input("create", "a barrier", reason).into());
+        }
+        let words = mp_sync::Barrier::words(parties);
         let object = Object::create(Self::KIND, words, timeout)?;
         mp_sync::Barrier::create(object.words(), parties)?;
         Ok(Self(object))
     }
 
-    /// More parties than that there are no process numbers for.
+    /// More parties than that there are no thread numbers for.
     const MOST: usize = 1 << 22;
 
     /// Waits until all parties have come: which of them this is, from 0 to one less than there are.
@@ -79,6 +83,32 @@ impl Barrier {
             micros => Deadline::after(Duration::from_micros(micros)),
         };
         self.view()?.wait_until(deadline, action)
+    }
+
+    /// [`wait_with`](Self::wait_with), breaking the barrier after `timeout`. The action itself is not bounded by it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait_timeout`](Self::wait_timeout).
+    pub fn wait_with_timeout(
+        &self,
+        timeout: Duration,
+        action: impl FnOnce(),
+    ) -> Result<usize, BarrierError> {
+        self.view()?.wait_until(Deadline::after(timeout), action)
+    }
+
+    /// [`wait_with`](Self::wait_with), breaking the barrier at `deadline`. The action itself is not bounded by it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait_timeout`](Self::wait_timeout).
+    pub fn wait_with_deadline(
+        &self,
+        deadline: Instant,
+        action: impl FnOnce(),
+    ) -> Result<usize, BarrierError> {
+        self.view()?.wait_until(Deadline::at(deadline), action)
     }
 
     /// [`wait`](Self::wait), breaking the barrier after `timeout`.

@@ -150,6 +150,19 @@ impl ConditionGuard<'_> {
         self.wait_for_until(Deadline::after(timeout), condition)
     }
 
+    /// [`wait_for`](Self::wait_for) until `deadline` at the latest: what `condition` was at last.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait`](Self::wait).
+    pub fn wait_for_deadline(
+        &mut self,
+        deadline: Instant,
+        condition: impl FnMut() -> bool,
+    ) -> Result<bool> {
+        self.wait_for_until(Deadline::at(deadline), condition)
+    }
+
     /// Lets the one go on who has waited longest: whether there was one.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ impl Object {
         Ok(word.ok_or_else(short)?)
     }
 
-    /// What its creator has written into the header.
+    /// What its creator has written into the header, or whoever has written there since.
     pub(crate) fn parameter(&self) -> u64 {
         self.header(PARAMETER).map_or(0, |word| word.load(Relaxed))
     }

@@ -50,7 +50,7 @@ fn indices_and_action() {
     ends.sort_unstable();
     assert_eq!(ends, [(0, 1), (1, 1), (2, 1), (3, 1)]);
     assert_eq!(Barrier::new(1).unwrap().wait().unwrap(), 0);
-    assert!(Barrier::new(0).is_err());
+    assert!(Barrier::new(0).is_err() && Barrier::new(usize::MAX).is_err());
 }
 
 fn abort_reset_and_timeouts() {
@@ -78,6 +78,12 @@ fn abort_reset_and_timeouts() {
     let impatient = Barrier::with_timeout(2, timeout).unwrap();
     assert!(matches!(impatient.wait(), Err(BarrierError::TimedOut)));
     assert!(start.elapsed() >= timeout);
+    impatient.reset().unwrap();
+    let alone = impatient.wait_with_deadline(Instant::now() + timeout, || panic!("it stays shut"));
+    assert!(matches!(alone, Err(BarrierError::TimedOut)));
+    let (open, mut runs) = (Barrier::new(1).unwrap(), 0);
+    assert_eq!(open.wait_with_timeout(Duration::ZERO, || runs += 1).unwrap(), 0);
+    assert_eq!(runs, 1);
 }
 
 fn places_of_the_dead_come_back() {

@@ -123,7 +123,9 @@ fn exit_codes_are_as_in_python() {
         let child: Process<()> = Process::spawn(wait, gate.clone()).unwrap();
         assert!(child.is_alive());
         assert_eq!(child.exit_code(), None);
+        assert!(!child.wait_timeout(std::time::Duration::from_millis(5)).unwrap());
         gate.put(7).unwrap();
+        child.wait().unwrap();
         assert!(child.wait_deadline(std::time::Instant::now() + LONG).unwrap());
         assert_eq!(child.exit_code(), Some(7));
         assert!(!child.is_alive());

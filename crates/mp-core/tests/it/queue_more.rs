@@ -106,6 +106,13 @@ fn the_least_of_a_queue() {
     assert_eq!([seen.get().unwrap(), seen.get().unwrap()], [true, false]);
     assert_eq!(queue.get().unwrap(), 7);
     assert!(queue.is_empty());
+    let soon = Duration::from_millis(5);
+    assert!(matches!(queue.try_get(), Err(GetError::Empty)));
+    assert!(matches!(queue.get_timeout(soon), Err(GetError::Empty)));
+    (0..1024).for_each(|n| queue.put_timeout(n as u8, soon).unwrap());
+    assert!(matches!(queue.try_put(8), Err(PutError::Full(8))));
+    assert!(matches!(queue.put_deadline(8, Instant::now() + soon), Err(PutError::Full(8))));
+    (0..1024).for_each(|n| assert_eq!(queue.get_deadline(Instant::now()).unwrap(), n as u8));
     queue.close();
     queue.close();
     assert!(matches!(queue.get(), Err(GetError::Closed)));

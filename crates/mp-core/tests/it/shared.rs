@@ -1,7 +1,10 @@
 //! Values, arrays and named memory that processes share.
 
 use std::{
-    io, thread,
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -48,6 +51,16 @@ fn a_child_writes_and_the_parent_sees() {
     assert_eq!((i.get().unwrap(), d.get().unwrap(), h.get().unwrap()), (14, 3.0, -6));
     assert_eq!((q.get().unwrap(), c.get().unwrap()), (1 << 41, b'y'));
     assert_eq!(a.get().unwrap(), [2, 4, 6]);
+}
+
+/// Arrays of any length and structures are values.
+#[test]
+fn a_value_may_have_many_parts() {
+    isolated(|| {
+        let many = Value::new([1_u16; 1001]).unwrap();
+        many.update(|parts| parts[1000] = 7).unwrap();
+        assert_eq!(many.get().unwrap()[999..], [1, 7]);
+    });
 }
 
 fn no_update_is_lost() {
@@ -172,6 +185,40 @@ fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.split_ascii_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// The one shared segment that this process has open, to be written to.
+fn the_segment() -> File {
+    let mut descriptors =
+        std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    let is_shared = |path: &std::path::PathBuf| {
+        std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().contains("memfd:mp-sync"))
+    };
+    File::options().read(true).write(true).open(descriptors.find(is_shared).unwrap()).unwrap()
+}
+
+/// Whatever a peer writes over what stands before the values, the array is as long as it was.
+#[test]
+fn a_peer_that_writes_over_the_header_of_an_array() {
+    isolated(|| {
+        let (array, header) = (Array::from_slice(&[1_u64, 2, 3]).unwrap(), 24 + 8);
+        let (segment, (ours, theirs)) = (the_segment(), pipe().unwrap());
+        for word in 0..header {
+            let mut before = [0; 8];
+            segment.read_exact_at(&mut before, 8 * word).unwrap();
+            for harm in [0, 1, 1 << 32, 1 << 40, 1 << 61, u64::MAX] {
+                segment.write_all_at(&u64::to_ne_bytes(harm), 8 * word).unwrap();
+                assert_eq!((array.len(), array.to_vec()), (3, vec![1, 2, 3]));
+                array.update(.., |number| *number += 0).unwrap();
+                assert_eq!((array.at(2), array.at(3)), (Some(3), None));
+                drop(array.lock_timeout(Duration::ZERO));
+                ours.send(&array).unwrap();
+                let received = theirs.recv::<Array<u64>>();
+                assert!(received.is_err() || received.is_ok_and(|received| received.len() == 3));
+            }
+            segment.write_all_at(&before, 8 * word).unwrap();
+        }
+    });
 }
 
 fn an_array_dies_with_its_holders() {

@@ -259,6 +259,9 @@ fn condition_timeouts() {
         assert!(!guard.wait_timeout(timeout).unwrap());
         assert!(!guard.wait_for_timeout(timeout, || false).unwrap());
         assert!(start.elapsed() >= 2 * timeout);
+        assert!(!guard.wait_for_deadline(Instant::now() + timeout, || false).unwrap());
+        assert!(start.elapsed() >= 3 * timeout);
+        assert!(guard.wait_for_deadline(start, || true).unwrap());
         assert!(!guard.wait_timeout(Duration::ZERO).unwrap());
         // With the lock again.
         assert!(condition.try_lock().is_err());
