@@ -1,4 +1,4 @@
-//! The program of the README: a process, a queue and a pool, with no setup. The same source is a binary, too.
+//! The program of the README: a process, a queue and a pool, with no setup.
 
 #![allow(clippy::unwrap_used, reason = "a panic of the child comes out of `join`")]
 
