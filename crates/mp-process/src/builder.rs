@@ -323,7 +323,12 @@ impl Builder {
         self.spawn_until(f, args, Deadline::at(deadline))
     }
 
-    fn spawn_until<A, R>(
+    /// [`spawn_deadline`](Self::spawn_deadline), for who has a [`Deadline`], which may be never.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn spawn_until<A, R>(
         &self,
         f: fn(A) -> R,
         args: A,

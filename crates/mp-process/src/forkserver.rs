@@ -234,10 +234,7 @@ fn pass(peer: &SeqpacketSocket, socket: SeqpacketSocket) -> Result<bool, mp_os::
 fn reply(server: &Process, deadline: Deadline) -> Option<io::Result<NewProcess>> {
     let mut buffer = [0; 9];
     loop {
-        let received = match deadline.instant() {
-            None => server.socket().recv_with_fds(&mut buffer).ok(),
-            Some(instant) => server.socket().recv_with_fds_deadline(&mut buffer, instant).ok(),
-        }??;
+        let received = server.socket().recv_with_fds_until(&mut buffer, deadline).ok()??;
         match (protocol::parse_reply(&buffer[..received.len]), received.fds.into_iter().next()) {
             (Some(Ok(pid)), Some(pidfd)) => {
                 return Some(Ok(NewProcess { pid, pidfd: pidfd.into() }));

@@ -62,10 +62,7 @@ fn send_parts(
     for (slice, part) in slices.iter_mut().zip(parts) {
         *slice = IoSlice::new(part);
     }
-    match deadline.instant() {
-        None => Ok(socket.send_vectored(&slices, fds)?),
-        Some(instant) => socket.send_vectored_deadline(&slices, fds, instant),
-    }
+    socket.send_vectored_until(&slices, fds, deadline)
 }
 
 /// Receives into `buffer`, which is one byte longer than the sender's limit; `None` at the end of the connection.
@@ -84,11 +81,7 @@ pub(crate) fn recv_unread<'a>(
     buffer: &'a mut [u8],
     deadline: Deadline,
 ) -> Result<Option<(Body<'a>, Vec<OwnedFd>)>, TimeoutError> {
-    let received = match deadline.instant() {
-        None => socket.recv_with_fds(buffer)?,
-        Some(instant) => socket.recv_with_fds_deadline(buffer, instant)?,
-    };
-    let Some(received) = received else { return Ok(None) };
+    let Some(received) = socket.recv_with_fds_until(buffer, deadline)? else { return Ok(None) };
     let mut fds = received.fds;
     match buffer[..received.len] {
         [INLINE, ref body @ ..] => Ok(Some((Body::Inline(body), fds))),

@@ -132,7 +132,12 @@ impl SeqpacketSocket {
         self.send_vectored_until(&[IoSlice::new(message)], fds, deadline)
     }
 
-    fn send_vectored_until(
+    /// [`send_vectored_deadline`](Self::send_vectored_deadline), for who has a [`Deadline`], which may be never.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send_vectored_until(
         &self,
         parts: &[IoSlice<'_>],
         fds: &[BorrowedFd<'_>],
@@ -152,7 +157,12 @@ impl SeqpacketSocket {
         Ok((len > 0).then_some(len))
     }
 
-    fn recv_with_fds_until(
+    /// [`recv_with_fds_deadline`](Self::recv_with_fds_deadline), for who has a [`Deadline`], which may be never.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn recv_with_fds_until(
         &self,
         buffer: &mut [u8],
         deadline: Deadline,

@@ -184,11 +184,7 @@ impl Slot {
             has_exit_hook: settings.exit_hook.is_some(),
             max_memory: settings.max_memory.map_or(u64::MAX, Into::into),
         };
-        let builder = settings.worker(id);
-        let child = match deadline.instant() {
-            None => builder.spawn(worker::serve, setup)?,
-            Some(instant) => builder.spawn_deadline(worker::serve, setup, instant)?,
-        };
+        let child = settings.worker(id).spawn_until(worker::serve, setup, deadline)?;
         for Hook { key, args } in settings.initializer.iter().chain(&settings.exit_hook) {
             control.send(&Control::Hook { key: *key, args })?;
         }
