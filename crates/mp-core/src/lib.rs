@@ -102,6 +102,9 @@ pub use mp_sync::{BarrierError, LockError, MutexGuard, Permit, Pod, Recover, Ree
 
 #[cfg(feature = "ipc-channel")]
 pub use crate::connection::{Ipc, IpcEnd};
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use crate::pool::fuzz_pool;
 pub use crate::{
     connection::{
         Connection, Duplex, Receives, RecvError, RecvOnly, SendError, SendOnly, Sends,

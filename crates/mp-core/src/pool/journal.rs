@@ -56,7 +56,7 @@ pub(super) enum Watch {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Journal(Segment);
+pub(super) struct Journal(pub(super) Segment);
 
 /// What a dead worker had done of `batch` since it last sent results.
 #[derive(Debug)]

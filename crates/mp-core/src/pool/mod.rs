@@ -25,6 +25,8 @@ mod supervisor;
 mod wire;
 mod worker;
 
+#[cfg(feature = "fuzzing")]
+pub use self::slot::bytes::pool as fuzz_pool;
 pub use self::{
     builder::PoolBuilder,
     job::JobBuilder,

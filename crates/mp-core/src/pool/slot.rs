@@ -1,5 +1,7 @@
 //! A worker as the parent sees it.
 
+#[cfg(feature = "fuzzing")]
+pub(super) mod bytes;
 mod remains;
 
 use std::{
@@ -354,8 +356,10 @@ impl Slot {
         self.defined.extend(&forgotten);
         forgotten.into_iter().for_each(|id| self.forget(id));
         let kept = self.assigned.len().saturating_sub(count);
+        // Of one that was never taken there are no results, unless the worker lies: no task has two outcomes.
+        let rest = |Assigned { done, batch, .. }: Assigned| batch.after(done);
         let recalled: VecDeque<_> =
-            self.assigned.split_off(kept).into_iter().map(|assigned| assigned.batch).collect();
+            self.assigned.split_off(kept).into_iter().filter_map(rest).collect();
         let tasks: u64 = recalled.iter().map(|batch| u64::from(batch.count)).sum();
         self.quota = self.quota.saturating_add(tasks);
         recalled

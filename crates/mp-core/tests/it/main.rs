@@ -7,8 +7,10 @@
 )]
 
 mod barrier;
+mod bytes;
 mod connection;
 mod context;
+mod corpus;
 mod executor;
 mod family;
 mod inject;
