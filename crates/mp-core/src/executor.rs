@@ -241,12 +241,12 @@ pub fn as_completed<R>(tasks: impl IntoIterator<Item = Task<R>>) -> AsCompleted<
     for (at, place) in tasks.iter_mut().enumerate() {
         let Some(task) = place else { continue };
         if !ready.is_of(task.engine()) {
-            // Whoever waits here keeps one pool going: the others must do that themselves.
-            task.await_it();
+            // Whoever waits here keeps one pool going: the others must do that themselves. Where one cannot, that is seen below.
+            drop(task.await_it());
         }
         let waker = Arc::new(Ended { at, ready: Arc::clone(&ready) });
         task.listen(&Waker::from(waker));
-        if task.is_done() {
+        if task.is_decided() {
             ready.ended.lock().push_back(at);
         }
     }
@@ -352,13 +352,13 @@ impl<R> AsCompleted<R> {
         loop {
             let at = self.ready.ended.lock().pop_front()?;
             let Some(task) = &self.tasks[at] else { continue };
-            if task.is_done() {
+            if task.is_decided() {
                 return self.tasks[at].take();
             }
             // A part of it has: a waker is good for one call.
             let waker = Arc::new(Ended { at, ready: Arc::clone(&self.ready) });
             task.listen(&Waker::from(waker));
-            if task.is_done() {
+            if task.is_decided() {
                 return self.tasks[at].take();
             }
         }

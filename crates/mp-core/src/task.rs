@@ -39,6 +39,13 @@ pub(crate) trait Mailbox<R>: Send + Sync {
 
 /// Who runs tasks.
 pub(crate) trait Engine: Send + Sync {
+    /// That tasks have outcomes in this process.
+    ///
+    /// # Errors
+    ///
+    /// That of [`wait_until`](Self::wait_until), where no outcome comes any more.
+    fn check(&self) -> Result<()>;
+
     /// Waits until `done`, and lets tasks go on meanwhile: true once it is, false when `deadline` has passed first.
     fn wait_until(&self, deadline: Deadline, done: &mut dyn FnMut() -> bool) -> Result<bool>;
 
@@ -98,11 +105,22 @@ impl<R> Task<R> {
     }
 
     /// Tells the engine that no thread waits for this task.
-    pub(crate) fn await_it(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// Where no outcome comes any more.
+    pub(crate) fn await_it(&mut self) -> Result<()> {
+        self.engine.check()?;
         if !self.is_awaited {
             self.is_awaited = true;
             self.engine.add_awaited();
         }
+        Ok(())
+    }
+
+    /// Whether [`get`](Self::get) would not wait.
+    pub(crate) fn is_decided(&self) -> bool {
+        self.is_done() || self.engine.check().is_err()
     }
 
     /// Waits for the result.
@@ -226,8 +244,13 @@ impl<R: Send + 'static> Task<R> {
     /// ```
     #[doc(alias("callback", "error_callback", "add_done_callback"))]
     pub fn on_done(mut self, callback: impl FnOnce(Result<R, TaskError>) + Send + 'static) {
-        self.await_it();
-        Arc::new(Callback(Mutex::new(Some((self, Box::new(callback)))))).wake();
+        let awaited = self.await_it();
+        match awaited {
+            Err(error) if !self.mailbox.is_done() => {
+                drop(contained(|| callback(Err(error.into()))));
+            }
+            _ => Arc::new(Callback(Mutex::new(Some((self, Box::new(callback)))))).wake(),
+        }
     }
 }
 
@@ -258,11 +281,13 @@ impl<R> Future for Task<R> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // In this order, so that no outcome comes in between.
         self.mailbox.listen(context.waker());
-        let outcome = self.mailbox.take();
-        if outcome.is_none() {
-            self.await_it();
+        match self.mailbox.take() {
+            Some(outcome) => Poll::Ready(outcome),
+            None => match self.await_it() {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error.into())),
+            },
         }
-        outcome.map_or(Poll::Pending, Poll::Ready)
     }
 }
 

@@ -427,6 +427,10 @@ fn died(pool: &Weak<Local>, id: u64) {
 }
 
 impl Engine for Local {
+    fn check(&self) -> Result<()> {
+        self.check_ours("wait for")
+    }
+
     fn wait_until(&self, deadline: Deadline, done: &mut dyn FnMut() -> bool) -> Result<bool> {
         self.wait_for(deadline, done)
     }

@@ -157,6 +157,10 @@ impl Crew {
 }
 
 impl Engine for Crew {
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn wait_until(&self, deadline: Deadline, done: &mut dyn FnMut() -> bool) -> Result<bool> {
         // With a deadline nobody helps: a task may take longer.
         if deadline.instant().is_none() && ptr::eq(CREW.get(), self) {

@@ -22,6 +22,7 @@ mod namespace;
 mod odd_users;
 mod pool;
 mod pool_control;
+mod pool_copy;
 mod pool_death;
 mod pool_end;
 mod pool_faults;

@@ -1,5 +1,5 @@
-//! What users do that nobody does: destructors and wakers that panic, queues at the end of a thread, copies of a pool. And
-//! what they may meet: a fork server that stands still, an initializer that never returns.
+//! What users do that nobody does: destructors and wakers that panic, queues at the end of a thread. And what
+//! they may meet: a fork server that stands still, an initializer that never returns.
 
 use std::{
     cell::RefCell,
@@ -23,7 +23,7 @@ use mp_core::{
     Error, JoinableQueue, Lock, Pool, Process, Queue, SharedMemory, Signal, SimpleQueue,
     SpawnError, StartMethod, TaskError, ThreadPool, pipe, worker,
 };
-use mp_testkit::{Watched, expect_orphans, fork_child, isolated, wait_for_kill};
+use mp_testkit::{Watched, expect_orphans, isolated, wait_for_kill};
 use serde::{Deserialize, Serialize};
 
 use crate::{LONG, warm_up};
@@ -49,7 +49,7 @@ impl Wake for PanicsWhenWoken {
     }
 }
 
-fn poll_once<F: Future + Unpin>(future: &mut F, waker: &Waker) -> bool {
+pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F, waker: &Waker) -> bool {
     Pin::new(future).poll(&mut Context::from_waker(waker)).is_pending()
 }
 
@@ -255,79 +255,6 @@ fn all_works_at_the_end_of_a_thread() {
     });
 }
 
-/// A program that forks by itself, and whose copy has a copy of the pool.
-#[test]
-fn a_copy_of_a_pool_ends_nothing() {
-    isolated(|| {
-        warm_up();
-        let ends: [fn(Pool) -> bool; 4] = [
-            |pool| {
-                drop(pool);
-                true
-            },
-            |pool| pool.join().is_err(),
-            |pool| pool.terminate().is_err(),
-            |pool| pool.shutdown(false, true).is_err(),
-        ];
-        for end in ends {
-            let mut pool = Some(Pool::new(1).unwrap());
-            let worker = pool.as_ref().unwrap().pids();
-            let copy = fork_child(|| i32::from(!end(pool.take().unwrap())));
-            assert!(copy.wait_timeout(LONG).is_ok_and(|status| status.success()));
-            let pool = pool.unwrap();
-            assert_eq!(pool.map(|n: u32| n, 0..3).unwrap(), [0, 1, 2]);
-            assert_eq!(pool.pids(), worker);
-            pool.join().unwrap();
-        }
-    });
-}
-
-/// What a copy would take out of the rings would be missing in the pool.
-#[test]
-fn a_copy_of_a_pool_takes_no_tasks() {
-    isolated(|| {
-        warm_up();
-        let pool = Pool::new(1).unwrap();
-        let gate = Queue::bounded(9).unwrap();
-        let wait = |gate: Queue<u32>| gate.get().unwrap();
-        let submit = |_| pool.submit(wait, gate.clone()).unwrap();
-        let mut tasks: Vec<_> = (0..5).map(submit).collect();
-        let is_refused = |error: Option<Error>| {
-            error.is_some_and(|error| error.to_string().contains("the parent process's"))
-        };
-        let double: fn(u32) -> u32 = |n| 2 * n;
-        let shared: fn(&u32, u32) -> u32 = |n, m| n * m;
-        let copy = fork_child(|| {
-            let refused = [
-                is_refused(pool.map(double, [1]).err()),
-                is_refused(pool.map_with(&1, shared, [1]).err()),
-                is_refused(pool.map_async(double, [1]).err()),
-                is_refused(pool.imap(double, [1]).err()),
-                is_refused(pool.imap_unordered(double, [1]).err()),
-                is_refused(pool.job().imap_with(&1, shared, [1]).err()),
-                is_refused(pool.submit(double, 1).err()),
-                is_refused(pool.apply(double, 1).err()),
-                is_refused(pool.resize(2).err()),
-                // And what it has is not for the copy to wait for, or to cancel.
-                !tasks[1].cancel(),
-                is_refused(tasks.remove(0).get().err().map(Error::from)),
-                pool.cancel_queued() == 0,
-            ];
-            pool.close();
-            let all = refused.iter().all(|refused| *refused);
-            if !all {
-                println!("{refused:?}");
-            }
-            i32::from(!all)
-        });
-        assert!(copy.wait_timeout(LONG).is_ok_and(|status| status.success()));
-        (0..5).for_each(|n| gate.put(n).unwrap());
-        assert!(tasks.into_iter().map(|task| task.get().unwrap()).eq(0..5));
-        assert_eq!(pool.map(double, 0..3).unwrap(), [0, 2, 4]);
-        pool.join().unwrap();
-    });
-}
-
 /// The child of this process that has this name.
 fn child_named(name: &str) -> Option<Watched> {
     let own = process::id().to_string();
@@ -344,7 +271,7 @@ fn child_named(name: &str) -> Option<Watched> {
     pids.into_iter().find(is_it).and_then(Watched::new)
 }
 
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < LONG, "{what}");
