@@ -120,6 +120,9 @@ pub trait Executor {
     /// What the workers have done so far: [`Pool::stats`].
     fn stats(&self) -> PoolStats;
 
+    /// Cancels the tasks that have not begun: how many; [`Pool::cancel_queued`].
+    fn cancel_queued(&self) -> u64;
+
     /// Takes no more tasks: [`Pool::close`].
     fn close(&self);
 
@@ -208,6 +211,10 @@ macro_rules! executor {
 
             fn stats(&self) -> PoolStats {
                 self.stats()
+            }
+
+            fn cancel_queued(&self) -> u64 {
+                self.cancel_queued()
             }
 
             fn close(&self) {

@@ -2,6 +2,7 @@ mod builder;
 mod crew;
 mod maps;
 mod meter;
+mod waiting;
 
 use std::{
     fmt,
@@ -13,11 +14,12 @@ use std::{
 use mp_os::Deadline;
 
 pub use self::builder::ThreadPoolBuilder;
-use self::crew::{Crew, Post};
+use self::{
+    crew::{Crew, Post},
+    waiting::Epoch,
+};
 use crate::{
-    Error, PoolStats, PoolStopped, Result, Task, TaskError,
-    contained::contained,
-    task::{Engine, Mailbox},
+    Error, PoolStats, PoolStopped, Result, Task, TaskError, contained::contained, task::Engine,
 };
 
 /// A number of threads with the methods of a [`Pool`](crate::Pool): the same program with threads instead of processes.
@@ -79,24 +81,21 @@ impl ThreadPool {
         R: Send + 'static,
         F: FnOnce(A) -> R + Send + 'static,
     {
-        self.post(1, move |crew| crew.meter().run(|| function(argument)))
+        self.post(1, move |crew, epoch| crew.meter(epoch).run(|| function(argument)))
     }
 
     /// Gives the pool what leads to the outcome of so many tasks.
     fn post<R: Send + 'static>(
         &self,
         tasks: u64,
-        work: impl FnOnce(&Crew) -> Result<R, TaskError> + Send + 'static,
+        work: impl FnOnce(&Crew, Epoch) -> Result<R, TaskError> + Send + 'static,
     ) -> Result<Task<R>> {
         let rayon = self.open()?;
         let post = Arc::new(Post::new(&self.crew, tasks));
         let (crew, theirs) = (Arc::clone(&self.crew), Arc::clone(&post));
-        let epoch = crew.epoch.load(Relaxed);
         let run = move |crew: &Crew| {
-            if crew.has_recalled(epoch) {
-                theirs.withdraw();
-            } else if theirs.begin() {
-                theirs.put(work(crew));
+            if theirs.begin() {
+                theirs.put(work(crew, theirs.epoch));
             }
         };
         rayon.spawn(move || {
@@ -134,9 +133,9 @@ impl ThreadPool {
         self.crew.stats()
     }
 
-    /// Cancels the tasks that have not begun, each of which hears of it when its turn comes. Those that run go on.
-    pub fn cancel_queued(&self) {
-        self.crew.epoch.fetch_add(1, Relaxed);
+    /// Cancels the tasks that have not begun: how many. Each hears of it when its turn comes. Those that run go on.
+    pub fn cancel_queued(&self) -> u64 {
+        self.crew.waiting.recall()
     }
 
     /// Ends the pool: cancels the tasks that have not begun, and waits for those that run, since no thread can be killed.

@@ -19,7 +19,10 @@ use mp_process::Panic;
 use parking_lot::{Condvar, Mutex};
 use rayon::Yield;
 
-use super::meter::Count;
+use super::{
+    meter::Count,
+    waiting::{Epoch, Waiting},
+};
 use crate::{
     PoolStopped, Result, TaskError,
     contained::contained,
@@ -29,8 +32,8 @@ use crate::{
 
 pub(super) struct Crew {
     pub(super) is_closed: AtomicBool,
-    /// Counts the calls that cancel all tasks which have not begun.
-    pub(super) epoch: AtomicU64,
+    /// Those of the tasks that have not begun.
+    pub(super) waiting: Waiting,
     /// Counts changes, so that whoever waits looks without holding it and misses none.
     turn: Mutex<u64>,
     changed: Condvar,
@@ -57,7 +60,7 @@ impl Crew {
     pub(super) fn new(workers: usize) -> Self {
         Self {
             is_closed: AtomicBool::new(false),
-            epoch: AtomicU64::new(0),
+            waiting: Waiting::default(),
             turn: Mutex::default(),
             changed: Condvar::new(),
             helpers: AtomicUsize::new(0),
@@ -114,9 +117,10 @@ impl Crew {
         failure.map_or(Ok(()), |panic| Err(TaskError::Panicked(panic).into()))
     }
 
-    /// Whether the tasks that were given to the pool in this epoch are cancelled, unless they have begun.
-    pub(super) fn has_recalled(&self, epoch: u64) -> bool {
-        self.epoch.load(Relaxed) != epoch
+    /// Counts tasks that are given to the pool now.
+    pub(super) fn add(&self, tasks: u64) -> Epoch {
+        self.queued.fetch_add(tasks, Relaxed);
+        self.waiting.add(tasks)
     }
 
     /// Makes this thread one of the crew.
@@ -218,15 +222,17 @@ pub(super) struct Post<R> {
     /// Set by whoever comes first: the thread that runs it, or somebody who takes it back.
     has_begun: AtomicBool,
     pub(super) crew: Arc<Crew>,
-    /// How many tasks it stands for.
+    /// How many tasks it stands for,
     tasks: u64,
+    /// and when they were given.
+    pub(super) epoch: Epoch,
 }
 
 impl<R: Send> Post<R> {
     pub(super) fn new(crew: &Arc<Crew>, tasks: u64) -> Self {
         let inbox = Inbox::new(Order::OfEnds, VecDeque::new());
-        crew.queued.fetch_add(tasks, Relaxed);
-        Self { inbox, has_begun: AtomicBool::new(false), crew: Arc::clone(crew), tasks }
+        let (has_begun, epoch) = (AtomicBool::new(false), crew.add(tasks));
+        Self { inbox, has_begun, crew: Arc::clone(crew), tasks, epoch }
     }
 
     pub(super) fn begin(&self) -> bool {
@@ -262,6 +268,7 @@ impl<R: Send> Mailbox<R> for Post<R> {
     fn withdraw(&self) -> bool {
         let is_first = self.begin();
         if is_first {
+            self.crew.waiting.take(self.tasks, self.epoch);
             self.crew.queued.fetch_sub(self.tasks, Relaxed);
             self.put(Err(TaskError::Cancelled));
         }

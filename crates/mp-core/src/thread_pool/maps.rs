@@ -1,10 +1,10 @@
 //! Many tasks at once.
 
-use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed};
+use std::collections::VecDeque;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::{ThreadPool, crew::Crew, meter::Meter};
+use super::{ThreadPool, crew::Crew, meter::Meter, waiting::Epoch};
 use crate::{Error, Result, Task, TaskError, pool::Order};
 
 impl ThreadPool {
@@ -23,9 +23,8 @@ impl ThreadPool {
     {
         let rayon = self.open()?;
         let items: Vec<A> = items.into_iter().collect();
-        let (crew, epoch) = (&self.crew, self.crew.epoch.load(Relaxed));
-        crew.queued.fetch_add(items.len() as u64, Relaxed);
-        Ok(rayon.install(|| run_all((crew, epoch), &function, items))?)
+        let epoch = self.crew.add(items.len() as u64);
+        Ok(rayon.install(|| run_all(&self.crew, epoch, &function, items))?)
     }
 
     /// [`map`](Self::map) with a value that all tasks share, as [`Pool::map_with`](crate::Pool::map_with) has one.
@@ -68,8 +67,7 @@ impl ThreadPool {
     {
         self.open()?;
         let items: Vec<A> = items.into_iter().collect();
-        let epoch = self.crew.epoch.load(Relaxed);
-        self.post(items.len() as u64, move |crew| run_all((crew, epoch), &function, items))
+        self.post(items.len() as u64, move |crew, epoch| run_all(crew, epoch, &function, items))
     }
 
     /// Runs `function` on each item, lazily: an iterator of the outcomes in the order of the items.
@@ -116,14 +114,13 @@ impl ThreadPool {
 
 /// The results, or the first failure, after all have ended.
 fn run_all<A: Send, R: Send>(
-    (crew, epoch): (&Crew, u64),
+    crew: &Crew,
+    epoch: Epoch,
     function: &(impl Fn(A) -> R + Sync),
     items: Vec<A>,
 ) -> Result<Vec<R>, TaskError> {
-    let run = |meter: &mut Meter<'_>, item| {
-        if crew.has_recalled(epoch) { meter.skip() } else { meter.run(|| function(item)) }
-    };
-    let outcomes: Vec<_> = items.into_par_iter().map_init(|| crew.meter(), run).collect();
+    let run = |meter: &mut Meter<'_>, item| meter.run(|| function(item));
+    let outcomes: Vec<_> = items.into_par_iter().map_init(|| crew.meter(epoch), run).collect();
     outcomes.into_iter().collect()
 }
 

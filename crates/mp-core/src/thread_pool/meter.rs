@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::crew::{Crew, catch};
+use super::{
+    crew::{Crew, catch},
+    waiting::Epoch,
+};
 use crate::{PoolStats, TaskError, WorkerStats, worker};
 
 /// The work of one thread, on a cache line of its own.
@@ -20,22 +23,21 @@ pub(super) struct Count {
 /// Tasks that a thread runs one after the other, which it counts when it is dropped.
 pub(super) struct Meter<'c> {
     crew: &'c Crew,
+    epoch: Epoch,
     since: Instant,
     run: u64,
     skipped: u64,
 }
 
 impl Meter<'_> {
-    /// Runs `task`; its panic is an error.
+    /// Runs `task`, unless it is cancelled; its panic is an error.
     pub(super) fn run<R>(&mut self, task: impl FnOnce() -> R) -> Result<R, TaskError> {
+        if !self.crew.waiting.take(1, self.epoch) {
+            self.skipped += 1;
+            return Err(TaskError::Cancelled);
+        }
         self.run += 1;
         catch(task)
-    }
-
-    /// The outcome of a task that was cancelled before it began.
-    pub(super) fn skip<R>(&mut self) -> Result<R, TaskError> {
-        self.skipped += 1;
-        Err(TaskError::Cancelled)
     }
 }
 
@@ -51,8 +53,8 @@ impl Drop for Meter<'_> {
 }
 
 impl Crew {
-    pub(super) fn meter(&self) -> Meter<'_> {
-        Meter { crew: self, since: Instant::now(), run: 0, skipped: 0 }
+    pub(super) fn meter(&self, epoch: Epoch) -> Meter<'_> {
+        Meter { crew: self, epoch, since: Instant::now(), run: 0, skipped: 0 }
     }
 
     pub(super) fn stats(&self) -> PoolStats {

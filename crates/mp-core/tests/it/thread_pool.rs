@@ -3,7 +3,8 @@
 use std::{io, thread, time::Duration, time::Instant};
 
 use mp_core::{
-    Error, Pool, PoolStopped, Queue, Task, TaskError, ThreadPool, executor::Executor, worker,
+    Error, GetTimeoutError, Pool, PoolStopped, Queue, Task, TaskError, ThreadPool,
+    executor::Executor, worker,
 };
 use mp_testkit::isolated;
 
@@ -132,7 +133,7 @@ fn the_rest_of_a_map_is_cancelled() {
         let task = pool.map_async(hold, 0..9).unwrap();
         started.get_timeout(LONG).unwrap();
         assert_eq!(pool.stats().queued, 9);
-        pool.cancel_queued();
+        assert_eq!(pool.cancel_queued(), 8);
         gate.put(1).unwrap();
         assert!(matches!(task.get(), Err(TaskError::Cancelled)));
         assert!(started.is_empty(), "the others have not begun");
@@ -156,6 +157,44 @@ fn the_rest_of_a_map_is_cancelled() {
         gate.put(3).unwrap();
         assert_eq!(running.unwrap().get().unwrap(), 3);
         pool.terminate().unwrap();
+    });
+}
+
+fn says_how_many_it_cancels(pool: impl Executor) {
+    let (started, gate) = (Queue::bounded(1).unwrap(), Queue::bounded(1).unwrap());
+    let wait = |(started, gate): (Queue<u32>, Queue<u32>)| {
+        started.put(1).unwrap();
+        gate.get().unwrap()
+    };
+    let running = pool.submit(wait, (started.clone(), gate.clone())).unwrap();
+    started.get_timeout(LONG).unwrap();
+    let single = pool.submit(level, 1).unwrap();
+    let map = pool.map_async(level, 0..9).unwrap();
+    assert_eq!((pool.cancel_queued(), pool.cancel_queued()), (10, 0));
+    gate.put(3).unwrap();
+    assert_eq!(running.get().unwrap(), 3);
+    assert!(matches!(single.get(), Err(TaskError::Cancelled)));
+    assert!(matches!(map.get(), Err(TaskError::Cancelled)));
+
+    // Also while they begin.
+    for _ in 0..20 {
+        let tasks: Vec<_> = (0..100).map(|n| pool.submit(level, n).unwrap()).collect();
+        let cancelled = pool.cancel_queued();
+        let outcomes = tasks.into_iter().map(|task| task.get_timeout(LONG));
+        let is_cancelled = |outcome: &Result<_, _>| {
+            matches!(outcome, Err(GetTimeoutError::Task(TaskError::Cancelled)))
+        };
+        assert_eq!(outcomes.filter(is_cancelled).count() as u64, cancelled);
+    }
+    pool.join().unwrap();
+}
+
+#[test]
+fn what_is_cancelled_is_counted() {
+    isolated(|| {
+        warm_up();
+        says_how_many_it_cancels(Pool::new(1).unwrap());
+        says_how_many_it_cancels(ThreadPool::new(1).unwrap());
     });
 }
 
