@@ -62,12 +62,14 @@ impl PipeReader {
         /// `splice(2)`—Moves at most `max` bytes to a file or another pipe without copying them through this process:
         /// how many, zero at the end.
         ///
-        /// A file is written at its position. Waiting for a file is not bounded by a deadline, and need not be.
+        /// A file is written at its position. Waiting for a file is not bounded by a deadline, and need not be. A socket must
+        /// be nonblocking, except for the form that waits for ever: the kernel goes by its flag alone.
         ///
         /// # Errors
         ///
         /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) where the other pipe's reader is gone, `EINVAL` for a file opened
-        /// to append and for the same pipe, `ENOSPC` or another error of writing to the file.
+        /// to append and for the same pipe, [`InvalidInput`](io::ErrorKind::InvalidInput) with a deadline and a blocking
+        /// socket, `ENOSPC` or another error of writing to the file.
         #[doc(alias = "splice")]
         pub fn splice_to, try_splice_to, splice_to_timeout, splice_to_deadline(
             self: &Self, to: &impl AsFd, max: usize

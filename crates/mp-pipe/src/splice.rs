@@ -7,7 +7,10 @@ use mp_os::{
     poll::{self, Interest},
     retry,
 };
-use nix::fcntl::{self, SpliceFFlags};
+use nix::{
+    fcntl::{self, FcntlArg, OFlag, SpliceFFlags},
+    sys::stat::{SFlag, fstat},
+};
 
 use crate::sys;
 
@@ -49,6 +52,15 @@ fn transfer(
         true => SpliceFFlags::empty(),
         false => SpliceFFlags::SPLICE_F_NONBLOCK,
     };
+    if !deadline.is_never() {
+        for end in [from, to] {
+            if is_blocking_socket(end).map_err(fail)? {
+                let reason = "a blocking socket would not keep the deadline";
+                let error = Error::invalid_input(verb, "pipe", reason);
+                return Err(error.with_hint("make it nonblocking").into());
+            }
+        }
+    }
     let attempt = || sys::without_sigpipe(|| operation(flags).map_err(io::Error::from));
     loop {
         match retry(attempt) {
@@ -62,4 +74,11 @@ fn transfer(
             return Err(TimeoutError::TimedOut);
         }
     }
+}
+
+/// Of a socket the kernel asks the descriptor's flag, and not that of the call. (Files need not be waited for.)
+fn is_blocking_socket(end: BorrowedFd<'_>) -> io::Result<bool> {
+    let kind = SFlag::from_bits_truncate(fstat(end)?.st_mode) & SFlag::S_IFMT;
+    let flags = OFlag::from_bits_retain(fcntl::fcntl(end, FcntlArg::F_GETFL)?);
+    Ok(kind == SFlag::S_IFSOCK && !flags.contains(OFlag::O_NONBLOCK))
 }

@@ -62,12 +62,13 @@ impl PipeWriter {
         /// `splice(2)`—Moves at most `max` bytes from a file into the pipe without copying them through this process:
         /// how many, zero at the end of the file.
         ///
-        /// A file is read at its position. Waiting for a file is not bounded by a deadline, and need not be.
+        /// A file is read at its position. Waiting for a file is not bounded by a deadline, and need not be. A socket must
+        /// be nonblocking, except for the form that waits for ever: the kernel goes by its flag alone.
         ///
         /// # Errors
         ///
         /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) where no reader is left, `EINVAL` for a descriptor that cannot be
-        /// spliced.
+        /// spliced, [`InvalidInput`](io::ErrorKind::InvalidInput) with a deadline and a blocking socket.
         #[doc(alias = "splice")]
         pub fn splice_from, try_splice_from, splice_from_timeout, splice_from_deadline(
             self: &Self, from: &impl AsFd, max: usize

@@ -7,17 +7,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_flock::{
-    Backend, Failed, Flock, Mode, Ofd, Posix, Remains, Request, TimeoutError, TryError,
-};
+use mp_flock::{Backend, Failed, Flock, Mode, Ofd, Posix, Request, TimeoutError, TryError};
 use mp_testkit::{Child, Gate, fork_child, isolated, wait_for_kill};
 use tempfile::NamedTempFile;
 
-/// What a child tells by its exit code.
-const TAKEN: i32 = 10;
-const BUSY: i32 = 11;
+use crate::upgrade::{
+    a_failed_upgrade_leaves_the_shared_lock, a_killed_sharer_lets_an_upgrade_go_on,
+    upgrade_and_downgrade, who_wins_when_two_upgrade,
+};
 
-trait Kind: Backend + 'static {
+/// What a child tells by its exit code.
+pub(crate) const TAKEN: i32 = 10;
+pub(crate) const BUSY: i32 = 11;
+
+pub(crate) trait Kind: Backend + 'static {
     /// Whether a forked child shares the lock that its parent holds.
     const FORK_SHARES: bool;
     /// Whether an upgrade gives the shared lock up first.
@@ -59,12 +62,12 @@ impl Kind for Ofd {
     }
 }
 
-fn open(path: &Path) -> File {
+pub(crate) fn open(path: &Path) -> File {
     File::options().read(true).write(true).open(path).unwrap()
 }
 
 /// Whether another process that opens the file by itself could take the lock now.
-fn free<B: Kind>(request: Request<B>, path: &Path) -> bool {
+pub(crate) fn free<B: Kind>(request: Request<B>, path: &Path) -> bool {
     let child = fork_child(|| match request.try_lock(open(path)) {
         Ok(_) => TAKEN,
         Err(Failed { error: TryError::WouldBlock, .. }) => BUSY,
@@ -78,7 +81,7 @@ fn free<B: Kind>(request: Request<B>, path: &Path) -> bool {
 }
 
 /// Another process that holds the lock, on a file it opened by itself, until it is killed.
-fn holder<B: Kind>(request: Request<B>, path: &Path) -> Child {
+pub(crate) fn holder<B: Kind>(request: Request<B>, path: &Path) -> Child {
     let gate = Gate::new();
     let child = fork_child(|| {
         let _lock = request.lock(open(path)).unwrap();
@@ -267,79 +270,6 @@ fn a_signal_handler_does_not_end_the_wait<B: Kind>() {
     assert_eq!(waiter.wait().code(), Some(1), "one signal was caught");
 }
 
-fn upgrade_and_downgrade<B: Kind>() {
-    let file = NamedTempFile::new().unwrap();
-    let lock = B::shared().lock(open(file.path())).unwrap();
-    let mut lock = lock.upgrade().unwrap();
-    assert_eq!(lock.mode(), Mode::Exclusive);
-    assert!(!free(B::shared(), file.path()));
-    lock.downgrade().unwrap();
-    assert_eq!(lock.mode(), Mode::Shared);
-    assert!(free(B::shared(), file.path()) && !free(B::exclusive(), file.path()));
-}
-
-fn a_failed_upgrade_leaves_the_shared_lock<B: Kind>() {
-    let file = NamedTempFile::new().unwrap();
-    let lock = B::shared().lock(open(file.path())).unwrap();
-    let other = holder(B::shared(), file.path());
-    let Err(Failed { value: Remains::Shared(lock), error: TryError::WouldBlock }) =
-        lock.try_upgrade()
-    else {
-        panic!("another one shares it")
-    };
-    let timeout = Duration::from_millis(3);
-    let Err(Failed { value: Remains::Shared(lock), error: TimeoutError::TimedOut }) =
-        lock.upgrade_timeout(timeout)
-    else {
-        panic!("another one shares it")
-    };
-    other.kill();
-    assert!(!free(B::exclusive(), file.path()), "it is shared still");
-    let lock = lock.upgrade_timeout(timeout).unwrap();
-    assert!(!free(B::shared(), file.path()));
-    drop(lock);
-}
-
-/// Two share it and both upgrade: an atomic upgrade lets neither, an `flock` lets the second.
-fn who_wins_when_two_upgrade<B: Kind>() {
-    let file = NamedTempFile::new().unwrap();
-    let lock = B::shared().lock(open(file.path())).unwrap();
-    let (shares, waits) = (Gate::new(), Gate::new());
-    let other = fork_child(|| {
-        let lock = B::shared().lock(open(file.path())).unwrap();
-        shares.open();
-        waits.wait();
-        match lock.upgrade_timeout(Duration::from_millis(200)) {
-            Ok(_exclusive) => {
-                shares.open();
-                wait_for_kill()
-            }
-            Err(_) => BUSY,
-        }
-    });
-    other.wait_at(&shares);
-    waits.open();
-    // Ends later than the other one begins.
-    let outcome = lock.upgrade_timeout(Duration::from_millis(100));
-    if B::UPGRADE_RELEASES {
-        match outcome {
-            Ok(_) => {
-                // The other one gave its lock up first.
-                drop(outcome);
-                other.wait_at(&shares);
-            }
-            Err(Failed { value: Remains::Nothing(_), error: TimeoutError::TimedOut }) => {}
-            other => panic!("{other:?}"),
-        }
-        other.kill();
-    } else {
-        let Err(Failed { value: Remains::Shared(_shared), .. }) = outcome else {
-            panic!("the other one never let go")
-        };
-        assert_eq!(other.wait().code(), Some(BUSY));
-    }
-}
-
 /// A forked child has the same open file. `flock` and OFD locks are its too; a POSIX lock is its parent's.
 fn what_a_forked_child_has<B: Kind>() {
     let file = NamedTempFile::new().unwrap();
@@ -435,6 +365,7 @@ macro_rules! conformance {
             conformance!(@ $kind: smoke shared_locks_exclude_exclusive_ones_only try_lock drop_unlocks
                 a_timeout_is_never_early_and_prompt a_lock_that_becomes_free_is_found_in_time
                 a_killed_holders_lock_is_free a_killed_holder_wakes_the_waiters a_killed_waiter_is_in_nobodys_way
+                a_killed_sharer_lets_an_upgrade_go_on
                 a_signal_handler_does_not_end_the_wait upgrade_and_downgrade
                 a_failed_upgrade_leaves_the_shared_lock who_wins_when_two_upgrade what_a_forked_child_has
                 a_forked_childs_guard_does_not_unlock a_forked_child_may_unlock_what_it_shares

@@ -10,3 +10,4 @@ mod interop;
 mod pidfile;
 mod ranges;
 mod traps;
+mod upgrade;

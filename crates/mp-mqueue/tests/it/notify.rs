@@ -146,6 +146,27 @@ fn a_dropped_notifier_makes_way_and_an_old_one_does_not_disturb() {
     });
 }
 
+/// Whoever is killed while it waits is not registered any more.
+#[test]
+fn a_killed_waiter_makes_way() {
+    isolated(|| {
+        let queue = fresh();
+        let there = Gate::new();
+        let waiter = fork_child(|| {
+            let notifier = queue.notify_fd().unwrap();
+            there.open();
+            i32::from(notifier.wait().is_ok())
+        });
+        waiter.wait_at(&there);
+        wait_asleep(waiter.id(), waiter.id());
+        assert!(matches!(queue.notify_fd(), Err(NotifyError::Busy)));
+        waiter.kill();
+        let notifier = queue.notify_fd().unwrap();
+        queue.send(b"x", 0).unwrap();
+        assert_eq!(notifier.wait().unwrap(), Notify::Arrived);
+    });
+}
+
 /// A receiver blocked in the kernel takes the message, and the registration lasts.
 #[test]
 fn a_blocked_receiver_comes_first() {

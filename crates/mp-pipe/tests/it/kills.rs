@@ -9,7 +9,7 @@ use crate::{Backend, fill, for_every_backend};
 
 for_every_backend! {
     writer_killed_before_writing, reader_killed_before_reading, framed_writer_killed_in_a_message,
-    message_writer_killed,
+    message_writer_killed, writer_killed_before_a_splice, reader_killed_before_a_splice,
 }
 
 /// Runs `wait` while a child has `end` too, which the parent drops, and is killed once the wait sleeps.
@@ -38,6 +38,46 @@ fn reader_killed_before_reading(backend: &impl Backend) {
         while_holder_is_killed(reader, || writer.write_timeout(b"x", Duration::from_secs(30)));
     let Err(TimeoutError::Os(error)) = outcome else { panic!("{outcome:?}") };
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+}
+
+/// Whoever waits for bytes to move on, or to copy, sees the end.
+fn writer_killed_before_a_splice(backend: &impl Backend) {
+    let (_target, into) = mp_pipe::pipe().unwrap();
+    let long = Duration::from_secs(30);
+    let (reader, writer) = backend.ends();
+    assert_eq!(while_holder_is_killed(writer, || reader.splice_to(&into, 9)).unwrap(), 0);
+    let (reader, writer) = backend.ends();
+    let moved = while_holder_is_killed(writer, || reader.splice_to_timeout(&into, 9, long));
+    assert_eq!(moved.unwrap(), 0);
+    let (reader, writer) = backend.ends();
+    assert_eq!(while_holder_is_killed(writer, || reader.tee_to(&into, 9)).unwrap(), 0);
+    let (reader, writer) = backend.ends();
+    let copied = while_holder_is_killed(writer, || reader.tee_to_timeout(&into, 9, long));
+    assert_eq!(copied.unwrap(), 0);
+}
+
+/// Whoever waits for room in the pipe to which bytes go sees that nobody will read them.
+fn reader_killed_before_a_splice(backend: &impl Backend) {
+    let long = Duration::from_secs(30);
+    let (source, into_source) = mp_pipe::pipe().unwrap();
+    into_source.write(b"x").unwrap();
+    let full = || {
+        let (reader, writer) = backend.ends();
+        fill(&writer);
+        (reader, writer)
+    };
+    let (reader, writer) = full();
+    let error = while_holder_is_killed(reader, || source.tee_to(&writer, 9)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    let (reader, writer) = full();
+    let copied = while_holder_is_killed(reader, || source.tee_to_timeout(&writer, 9, long));
+    assert_eq!(mp_pipe::Error::from(copied.unwrap_err()).kind(), ErrorKind::BrokenPipe);
+    let (reader, writer) = full();
+    let error = while_holder_is_killed(reader, || source.splice_to(&writer, 9)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    let (reader, writer) = full();
+    let moved = while_holder_is_killed(reader, || writer.splice_from_timeout(&source, 9, long));
+    assert_eq!(mp_pipe::Error::from(moved.unwrap_err()).kind(), ErrorKind::BrokenPipe);
 }
 
 /// Whatever was written before, the receiver gets whole messages and then the end or an error, never half of one.

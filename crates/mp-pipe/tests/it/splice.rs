@@ -9,7 +9,9 @@ use mp_pipe::{PIPE_BUF, TimeoutError, TryError};
 
 use crate::{Backend, fill, for_every_backend};
 
-for_every_backend! { tee, between_pipes, to_a_socket_and_back, to_a_file, from_a_file, timeouts, refusals }
+for_every_backend! {
+    tee, between_pipes, to_a_socket_and_back, sockets_and_deadlines, to_a_file, from_a_file, timeouts, refusals,
+}
 
 fn tee(backend: &impl Backend) {
     let (reader, writer) = backend.ends();
@@ -45,6 +47,32 @@ fn to_a_socket_and_back(backend: &impl Backend) {
     assert_eq!(reader.splice_to(&left, 64).unwrap(), 10);
     assert_eq!(writer.splice_from(&right, 64).unwrap(), 10);
     assert_eq!(reader.read(&mut [0; 64]).unwrap(), 10);
+}
+
+/// A full or empty socket holds nobody up for longer than he has said, whatever its flags are.
+fn sockets_and_deadlines(backend: &impl Backend) {
+    let (reader, writer) = backend.ends();
+    let (left, right) = std::os::unix::net::UnixStream::pair().unwrap();
+    let timeout = Duration::from_millis(5);
+    writer.write(b"over there").unwrap();
+    for refused in [
+        reader.splice_to_timeout(&left, 64, timeout).map_err(std::io::Error::from),
+        writer.try_splice_from(&right, 64).map_err(std::io::Error::from),
+    ] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+
+    left.set_nonblocking(true).unwrap();
+    right.set_nonblocking(true).unwrap();
+    while (&left).write(&[0; 4096]).is_ok() {}
+    assert!(matches!(reader.try_splice_to(&left, 64), Err(TryError::WouldBlock)));
+    let full = reader.splice_to_timeout(&left, 64, timeout);
+    assert!(matches!(full, Err(TimeoutError::TimedOut)), "{full:?}");
+    while (&right).read(&mut [0; 4096]).is_ok() {}
+    assert_eq!(reader.splice_to_timeout(&left, 64, Duration::from_secs(10)).unwrap(), 10);
+    assert_eq!(writer.splice_from_timeout(&right, 64, Duration::from_secs(10)).unwrap(), 10);
+    let empty = writer.splice_from_timeout(&right, 64, timeout);
+    assert!(matches!(empty, Err(TimeoutError::TimedOut)), "{empty:?}");
 }
 
 fn to_a_file(backend: &impl Backend) {

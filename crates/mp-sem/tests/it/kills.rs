@@ -2,7 +2,8 @@
 
 use std::{io::ErrorKind, time::Duration};
 
-use mp_testkit::{Gate, fork_child, wait_asleep, wait_for_kill};
+use mp_sem::sysv::Op;
+use mp_testkit::{Gate, fork_child, isolated, wait_asleep, wait_for_kill};
 
 use crate::{Backend, for_each_of};
 
@@ -106,4 +107,34 @@ fn a_killed_owner_leaves_the_semaphore_to_the_others<B: Backend>() {
     assert_eq!(semaphore.value(), 5);
     semaphore.remove();
     assert_eq!(B::open(&name).err().unwrap().kind(), ErrorKind::NotFound);
+}
+
+/// What a dead process had taken with undo comes back to those who wait for several permits at once, and what it had given with
+/// undo goes away for those who wait for zero, with a deadline or without.
+#[test]
+fn a_wait_for_zero_or_for_several_ends_with_the_killed_holder() {
+    isolated(|| {
+        let set = crate::sysv_only::set(&[1, 1, 0]);
+        let there = Gate::new();
+        let holder = fork_child(|| {
+            set.op(&[Op::acquire(0, 1).undo(), Op::release(2, 1).undo()]).unwrap();
+            there.open();
+            wait_for_kill()
+        });
+        holder.wait_at(&there);
+        let long = Duration::from_secs(60);
+        let both = [Op::acquire(0, 1).undo(), Op::acquire(1, 1).undo()];
+        let waiters = [
+            fork_child(|| i32::from(set.op(&both).is_err())),
+            fork_child(|| i32::from(set.op_timeout(&both, long).is_err())),
+            fork_child(|| i32::from(set.wait_zero(2).is_err())),
+            fork_child(|| i32::from(set.wait_zero_timeout(2, long).is_err())),
+        ];
+        waiters.iter().for_each(|child| wait_asleep(child.id(), child.id()));
+        assert_eq!(set.value(1).unwrap(), 1, "nothing is taken in part");
+        holder.kill();
+        // Each that has both gives them back when it ends.
+        assert!(waiters.map(|child| child.wait().success()).iter().all(|ended| *ended));
+        assert_eq!(set.values().unwrap(), [1, 1, 0]);
+    });
 }

@@ -14,7 +14,7 @@ use mp_testkit::{
     wait_for_kill,
 };
 
-fn set(values: &[u16]) -> SemaphoreSet {
+pub(crate) fn set(values: &[u16]) -> SemaphoreSet {
     SemaphoreSet::create_new(Key::PRIVATE, values).unwrap()
 }
 
