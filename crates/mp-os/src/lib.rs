@@ -27,7 +27,7 @@
 //! | `transfer` (feature `serde`) | file descriptors inside serde messages |
 //! | [`Owner`], [`create_or_open`] | who removes an object, and the race for its name |
 //! | [`CreatedFile`] | unlinks a FIFO or socket when its creator drops it |
-//! | [`process_id`] | this process's number without a system call |
+//! | [`process_id`], [`Wiped`] | this process's number without a system call; words that are zero again in its copies |
 //! | [`cvt`], [`retry`] | from C return values to [`std::io::Result`] |
 //!
 //! What this crate does *not* do: anything that only one crate needs. That lives with its user.
@@ -64,4 +64,5 @@ pub use crate::{
     owner::Owner,
     pidfd::PidFd,
     process_id::process_id,
+    sys::Wiped,
 };

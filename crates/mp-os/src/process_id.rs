@@ -1,12 +1,6 @@
-use std::{
-    process,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
-};
+use std::{process, sync::atomic::Ordering::Relaxed};
 
-use crate::sys;
+use crate::Wiped;
 
 /// `getpid(2)`—The number of this process, as [`std::process::id`] tells it, but by a look at memory: the kernel is asked
 /// once in each process, and again in its forks.
@@ -22,15 +16,15 @@ use crate::sys;
 #[doc(alias = "getpid")]
 #[inline]
 pub fn process_id() -> u32 {
-    /// Zero in every new process; `None` where the kernel has no such memory.
-    static KNOWN: OnceLock<Option<&AtomicU32>> = OnceLock::new();
-    let Some(known) = KNOWN.get_or_init(|| sys::wiped_on_fork().ok()) else { return process::id() };
+    /// Zero in every new process.
+    static KNOWN: Wiped<1> = Wiped::new();
+    let Ok([known]) = KNOWN.get_or_make() else { return process::id() };
     match known.load(Relaxed) {
         0 => {
             let id = process::id();
-            known.store(id, Relaxed);
+            known.store(id.into(), Relaxed);
             id
         }
-        id => id,
+        id => id as u32,
     }
 }

@@ -16,15 +16,18 @@ use std::{
         unix::ffi::OsStrExt,
     },
     path::Path,
-    ptr,
-    sync::atomic::AtomicU32,
+    ptr::{self, NonNull},
+    sync::atomic::{
+        AtomicPtr, AtomicU64,
+        Ordering::{AcqRel, Acquire},
+    },
     time::Duration,
 };
 
 use nix::{
     libc,
     poll::PollFd,
-    sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous},
+    sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap},
 };
 
 use crate::{cvt, retry};
@@ -119,14 +122,84 @@ pub(crate) fn ftok(path: &Path, project: u8) -> io::Result<libc::key_t> {
     cvt(unsafe { libc::ftok(path.as_ptr(), project.into()) })
 }
 
-/// Memory that reads zero in every new process, however it was cloned (`MADV_WIPEONFORK`). Never unmapped.
-pub(crate) fn wiped_on_fork() -> io::Result<&'static AtomicU32> {
-    const LEN: NonZero<usize> = NonZero::new(size_of::<AtomicU32>()).unwrap();
-    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: a new private anonymous mapping replaces nothing. The kernel rounds the length up to a page.
-    let page = unsafe { mmap_anonymous(None, LEN, access, MapFlags::MAP_PRIVATE) }?;
-    // SAFETY: the advice is for the page just mapped, which nobody else knows. Refused, it stays mapped and unused.
-    unsafe { madvise(page, LEN.get(), MmapAdvise::MADV_WIPEONFORK) }?;
-    // SAFETY: the page is zeroed, aligned, writable and never unmapped; only atomics ever touch it.
-    Ok(unsafe { page.cast().as_ref() })
+/// Words that are zero again in every copy of this process, however it was made (`MADV_WIPEONFORK`): what they say is of this
+/// process. For a `static`.
+///
+/// They are made at first use, without a lock, because a copy has those that other threads held for ever. A child that shares the
+/// memory of its parent (`vfork(2)`) shares them too.
+///
+/// # Examples
+///
+/// ```
+/// use mp_os::Wiped;
+/// use std::sync::atomic::Ordering::Relaxed;
+///
+/// static STARTS: Wiped<1> = Wiped::new();
+///
+/// assert!(STARTS.get().is_none());
+/// let [starts] = STARTS.get_or_make()?;
+/// assert_eq!(starts.fetch_add(1, Relaxed), 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Wiped<const N: usize>(AtomicPtr<[AtomicU64; N]>);
+
+impl<const N: usize> Wiped<N> {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// The words, once there are any.
+    #[inline]
+    pub fn get(&self) -> Option<&'static [AtomicU64; N]> {
+        // SAFETY: null, or a page that `map` has made and nobody unmaps, of zeroes or what was stored in these atomics.
+        unsafe { self.0.load(Acquire).as_ref() }
+    }
+
+    /// The words, made now where there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`](io::ErrorKind::OutOfMemory), and [`InvalidInput`](io::ErrorKind::InvalidInput) of a kernel that knows no
+    /// such memory.
+    pub fn get_or_make(&self) -> io::Result<&'static [AtomicU64; N]> {
+        match self.get() {
+            Some(words) => Ok(words),
+            None => self.make(),
+        }
+    }
+
+    #[cold]
+    fn make(&self) -> io::Result<&'static [AtomicU64; N]> {
+        let new = Self::map()?;
+        let made = self.0.compare_exchange(ptr::null_mut(), new.as_ptr(), AcqRel, Acquire);
+        if made.is_err() {
+            // SAFETY: mapped above, and never shared: another thread was faster.
+            unsafe { munmap(new.cast(), Self::LEN.get()) }?;
+        }
+        self.get().ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+    }
+
+    const LEN: NonZero<usize> = NonZero::new(size_of::<[AtomicU64; N]>()).unwrap();
+
+    fn map() -> io::Result<NonNull<[AtomicU64; N]>> {
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new private anonymous mapping replaces nothing. The kernel rounds the length up to whole pages.
+        let page = unsafe { mmap_anonymous(None, Self::LEN, access, MapFlags::MAP_PRIVATE) }?;
+        // SAFETY: the advice is for the memory just mapped, which nobody else knows.
+        if let Err(refused) = unsafe { madvise(page, Self::LEN.get(), MmapAdvise::MADV_WIPEONFORK) }
+        {
+            // SAFETY: as above.
+            unsafe { munmap(page, Self::LEN.get()) }?;
+            return Err(refused.into());
+        }
+        Ok(page.cast())
+    }
+}
+
+impl<const N: usize> Default for Wiped<N> {
+    fn default() -> Self {
+        Self::new()
+    }
 }

@@ -51,7 +51,7 @@ impl ProcessId {
     }
 
     #[inline(always)]
-    fn of(page: &Page) -> Self {
+    fn of(page: Page) -> Self {
         Self::from_bits(page.process()).unwrap_or_else(Self::find_and_remember)
     }
 

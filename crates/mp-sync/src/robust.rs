@@ -9,9 +9,9 @@
 //! innermost leaf, else of the outermost one: for the others there is [`ProcessId`](crate::process::ProcessId). Source: `Documentation/locking/robust-futex-ABI.rst`.
 //!
 //! What is known about a thread is cached in thread-local storage, which a forked process inherits with its parent's TID
-//! inside, and a raw `clone(2)` runs no `atfork` handler. So the cache is valid for one *generation* only, a number on a
-//! page that the kernel wipes in every new process (`MADV_WIPEONFORK`). A child that shares the memory of its parent, as
-//! after `vfork(2)`, shares the page and the storage too: it must not take locks.
+//! inside, and a raw `clone(2)` runs no `atfork` handler. So the cache is valid for one *generation* only, a number in
+//! [words](Wiped) that are zero again in every new process. A child that shares the memory of its parent, as after `vfork(2)`,
+//! shares these words and the storage too: it must not take locks.
 //!
 //! # Safety
 //!
@@ -26,13 +26,13 @@ use std::{
     io,
     ptr::{self, NonNull},
     sync::atomic::{
-        AtomicPtr, AtomicU32, AtomicU64,
-        Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
+        AtomicU32, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
         compiler_fence,
     },
 };
 
-use mp_os::{Error, Result};
+use mp_os::{Error, Result, Wiped};
 
 use crate::sys;
 
@@ -54,7 +54,7 @@ pub(crate) struct Holder {
     pub(crate) tid: u32,
     futex_offset: isize,
     pending: Slot,
-    page: &'static Page,
+    page: Page,
 }
 
 /// The calling thread's `list_op_pending`. Not `Send`: it is this thread's own.
@@ -86,7 +86,7 @@ const UNKNOWN: u64 = u64::MAX;
 struct Cache {
     generation: Cell<u64>,
     /// `None` until something is known.
-    page: Cell<Option<&'static Page>>,
+    page: Cell<Option<Page>>,
     tid: Cell<u32>,
     futex_offset: Cell<isize>,
     pending: Cell<Slot>,
@@ -112,19 +112,13 @@ thread_local! {
 }
 
 /// What is known about this process: zeroes in one that has just been forked.
-#[derive(Debug, Default)]
-pub(crate) struct Page {
-    /// Zero where no thread of this process has asked yet.
-    generation: AtomicU64,
-    /// The bits of its [`ProcessId`](crate::process::ProcessId); zero where no thread has asked yet.
-    process: AtomicU64,
-}
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page(&'static [AtomicU64; 2]);
 
 /// Stands in for the wiped page until there is one, and for ever where the kernel refuses one: no cache is valid then.
-static NO_PAGE: Page = Page { generation: AtomicU64::new(0), process: AtomicU64::new(0) };
+static NO_PAGE: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
-/// The wiped page.
-static PAGE: AtomicPtr<Page> = AtomicPtr::new((&raw const NO_PAGE).cast_mut());
+static PAGE: Wiped<2> = Wiped::new();
 
 /// The newest generation of this process and its ancestors. Ordinary memory, so that a child counts on from here and its
 /// generation differs from every one that its inherited thread-local storage may hold.
@@ -145,7 +139,7 @@ impl Holder {
 
     /// What is known about its process.
     #[inline(always)]
-    pub(crate) fn page(self) -> &'static Page {
+    pub(crate) fn page(self) -> Page {
         self.page
     }
 
@@ -219,12 +213,12 @@ impl Slot {
 impl Cache {
     /// The page, if what is cached is about this process.
     #[inline(always)]
-    fn valid(&self) -> Option<&'static Page> {
-        self.page.get().filter(|page| page.generation.load(Relaxed) == self.generation.get())
+    fn valid(&self) -> Option<Page> {
+        self.page.get().filter(|page| page.generation().load(Relaxed) == self.generation.get())
     }
 
     #[inline(always)]
-    fn holder(&self, page: &'static Page) -> Holder {
+    fn holder(&self, page: Page) -> Holder {
         Holder {
             tid: self.tid.get(),
             futex_offset: self.futex_offset.get(),
@@ -234,7 +228,7 @@ impl Cache {
     }
 
     #[cold]
-    fn fill(&self) -> Result<&'static Page> {
+    fn fill(&self) -> Result<Page> {
         let head = sys::robust_head()
             .and_then(|head| head.map_or_else(|| self.register_own(), Ok))
             .map_err(|error| Error::new("register", "the thread's robust list", error))?;
@@ -271,35 +265,41 @@ impl Cache {
 }
 
 impl Page {
+    /// Zero where no thread of this process has asked yet.
+    #[inline(always)]
+    fn generation(self) -> &'static AtomicU64 {
+        &self.0[0]
+    }
+
+    /// The bits of its [`ProcessId`](crate::process::ProcessId); zero where no thread has asked yet.
+    #[inline(always)]
+    fn number(self) -> &'static AtomicU64 {
+        &self.0[1]
+    }
+
     /// The number of this process; zero where nobody has found it out yet.
     #[inline(always)]
-    pub(crate) fn process(&self) -> u64 {
-        self.process.load(Relaxed)
+    pub(crate) fn process(self) -> u64 {
+        self.number().load(Relaxed)
     }
 }
 
 /// Remembers the number of this process for as long as it is that.
 pub(crate) fn remember_process(number: u64) {
     if generation().is_some() {
-        page().process.store(number, Relaxed);
+        page().number().store(number, Relaxed);
     }
 }
 
 /// What is known about this process.
 #[inline]
-pub(crate) fn page() -> &'static Page {
-    // SAFETY: the pointer is to `NO_PAGE` or to a page that is never unmapped.
-    unsafe { &*PAGE.load(Acquire) }
+pub(crate) fn page() -> Page {
+    Page(PAGE.get().unwrap_or(&NO_PAGE))
 }
 
 /// This process's generation; `None` where the kernel does not wipe pages, so that nothing may be cached.
 fn generation() -> Option<u64> {
-    if ptr::eq(page(), &raw const NO_PAGE) {
-        let new = ptr::from_ref(sys::wiped_on_fork().ok()?).cast_mut();
-        // Where two threads come here at once, the page of the second stays unused.
-        let _ = PAGE.compare_exchange((&raw const NO_PAGE).cast_mut(), new, AcqRel, Acquire);
-    }
-    let known = &page().generation;
+    let known = Page(PAGE.get_or_make().ok()?).generation();
     match known.load(Relaxed) {
         0 => {
             let new = NEWEST.fetch_add(1, Relaxed) + 1;

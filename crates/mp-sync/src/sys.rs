@@ -2,34 +2,25 @@
 //!
 //! # Safety
 //!
-//! Every function here is safe to call, except the one that says otherwise: each passes only pointers to its own locals, to
-//! borrowed arguments for the length of one call, or to memory that is never freed. The casts rely on
+//! Every function here is safe to call, except the one that says otherwise: each passes only pointers to its own locals, or to
+//! borrowed arguments for the length of one call. The casts rely on
 //! `#[repr(transparent)]` and on what [`Shared`] promises.
 
 #![allow(unsafe_code, reason = "system calls")]
 
 use std::{
     io,
-    num::NonZero,
     ptr::{self, NonNull},
     slice,
     sync::atomic::{AtomicU32, AtomicU64},
 };
 
 use mp_os::{Deadline, cvt};
-use nix::{
-    libc,
-    sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap},
-};
+use nix::libc;
 
 use crate::{
-    Doorbell, LeafLock, barrier, condvar, event,
-    ledger::Holding,
-    membarrier, once,
-    raw::RawMutex,
-    robust::{Page, RobustHead},
-    rwlock, semaphore,
-    words::LockWords,
+    Doorbell, LeafLock, barrier, condvar, event, ledger::Holding, membarrier, once, raw::RawMutex,
+    robust::RobustHead, rwlock, semaphore, words::LockWords,
 };
 
 impl LeafLock {
@@ -178,22 +169,6 @@ pub(crate) unsafe fn set_robust_head(head: NonNull<RobustHead>) -> io::Result<()
     let len = size_of::<RobustHead>();
     // SAFETY: the caller keeps the head alive for as long as the kernel may follow the pointer.
     cvt(unsafe { libc::syscall(libc::SYS_set_robust_list, head.as_ptr(), len) }).map(drop)
-}
-
-/// Memory that reads zero in every new process, however it was cloned: `MADV_WIPEONFORK`. Never unmapped.
-pub(crate) fn wiped_on_fork() -> io::Result<&'static Page> {
-    const LEN: NonZero<usize> = NonZero::new(size_of::<Page>()).unwrap();
-    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: a new private anonymous mapping replaces nothing. The kernel rounds the length up to a page.
-    let page = unsafe { mmap_anonymous(None, LEN, access, MapFlags::MAP_PRIVATE) }?;
-    // SAFETY: the advice is for the page just mapped, which nobody else knows.
-    if let Err(refused) = unsafe { madvise(page, LEN.get(), MmapAdvise::MADV_WIPEONFORK) } {
-        // SAFETY: as above.
-        unsafe { munmap(page, LEN.get()) }?;
-        return Err(refused.into());
-    }
-    // SAFETY: the page is zeroed, aligned, writable and never unmapped; only atomics ever touch it.
-    Ok(unsafe { page.cast::<Page>().as_ref() })
 }
 
 /// Whether a thread or process of this number exists, be it a zombie. In doubt, it does.
