@@ -25,15 +25,13 @@ use nix::{
 use serde::Serialize;
 
 use crate::{
-    CallOutcome, Panic, TaskKey, children, encoding, forkserver, frame, guard, identity, panic,
-    preload,
+    CallOutcome, Panic, TaskKey, children,
+    descriptors::{CHILD_FD, borrow, open_standard_fds, own_child_fd},
+    encoding, forkserver, frame, guard, identity, panic, preload,
     protocol::{self, BUFFER, Failure, LIMIT, SERVE, Task},
     server,
     setup::Setup,
-    sys::{
-        CHILD_FD, block_signals, die_with_peer, exit_now, flush_c_streams, open_standard_fds,
-        own_child_fd, set_name,
-    },
+    sys::{block_signals, die_with_peer, exit_now, flush_c_streams, set_name},
     title,
 };
 
@@ -100,7 +98,7 @@ pub fn init() {
 
 /// Whether the descriptor is what this crate puts there, rather than anybody's and the variable an accident.
 fn is_our_socket() -> bool {
-    let kind = crate::sys::borrow(CHILD_FD).map(|fd| getsockopt(&fd, sockopt::SockType));
+    let kind = borrow(CHILD_FD).map(|fd| getsockopt(&fd, sockopt::SockType));
     matches!(kind, Ok(Ok(SockType::SeqPacket)))
 }
 
@@ -272,7 +270,7 @@ static ANSWER_FD: AtomicI32 = AtomicI32::new(-1);
 
 /// Tells the parent of a panic that cannot be caught.
 fn send_before_abort(panic: &Panic) {
-    let socket = crate::sys::borrow(ANSWER_FD.load(Relaxed)).and_then(|fd| fd.try_clone_to_owned());
+    let socket = borrow(ANSWER_FD.load(Relaxed)).and_then(|fd| fd.try_clone_to_owned());
     if let Ok(socket) = socket {
         answer(&socket.into(), &Failure::Panicked(panic.clone()).message(), &[]);
     }

@@ -1,5 +1,7 @@
 //! This executable in a new process.
 
+mod sys;
+
 use std::{
     env,
     ffi::{CString, OsString},
@@ -15,13 +17,13 @@ use std::{
 use mp_os::{Deadline, TimeoutError};
 use mp_socket::SeqpacketSocket;
 
+use self::sys::Program;
 use crate::{
     SpawnError, entry,
     keeper::Keeper,
     preload,
     process::{End, Process},
     protocol::{self, Answer, BUFFER},
-    sys::{self, Program},
 };
 
 /// How long the first process of this executable may take to its entry: loading it, and what runs before.

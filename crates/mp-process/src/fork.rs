@@ -13,11 +13,13 @@ use nix::unistd::{Pid, getppid};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Builder, Child, SpawnError, entry,
+    Builder, Child, SpawnError,
+    clone::Side,
+    entry,
     keeper::Keeper,
     process::Process,
     setup::Setup,
-    sys::{Side, die_with_parent, exit_now},
+    sys::{die_with_parent, exit_now},
 };
 
 pub use sys::fork_unchecked;

@@ -14,11 +14,12 @@ use mp_socket::SeqpacketSocket;
 use nix::libc;
 
 use crate::{
-    SpawnError, exec, frame,
+    SpawnError,
+    clone::{self, NewProcess},
+    exec, frame,
     keeper::Keeper,
     process::Process,
     protocol::{self, Answer, BUFFER, LIMIT, SERVE},
-    sys::{self, NewProcess},
 };
 
 /// The fork server of this process, and the process that it makes ahead.
@@ -40,7 +41,7 @@ pub(crate) struct Server {
 /// Our end of the socket on which a new process gets its own socket, with the message on it already.
 ///
 /// Not the message itself: the process is ready for its parent's end as soon as it has read, while the parent may still be
-/// on its way out of the send; to the kernel that is news on the socket, for which [`sys::die_with_peer`] kills.
+/// on its way out of the send; to the kernel that is news on the socket, for which [`die_with_peer`](crate::sys::die_with_peer) kills.
 type Door = SeqpacketSocket;
 
 /// How often a server or a spare process that died is replaced for one request.
@@ -255,7 +256,7 @@ fn adopt(door: &Door) -> io::Result<Option<NewProcess>> {
         return Ok(None);
     };
     match protocol::parse_answer(&message.body) {
-        Some(Answer::Hello(pid)) => sys::adopt(pid).map(Some),
+        Some(Answer::Hello(pid)) => clone::adopt(pid).map(Some),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }

@@ -102,8 +102,10 @@
 mod builder;
 mod child;
 mod children;
+mod clone;
 mod connection;
 mod current;
+mod descriptors;
 mod encoding;
 mod entry;
 mod error;

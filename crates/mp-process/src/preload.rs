@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 
-use crate::{CallOutcome, SpawnError, TaskKey, encoding, entry, forkserver, sys::CHILD_FD};
+use crate::{CallOutcome, SpawnError, TaskKey, descriptors::CHILD_FD, encoding, entry, forkserver};
 
 /// The hook of this process's fork servers.
 static HOOK: Mutex<Option<TaskKey>> = Mutex::new(None);

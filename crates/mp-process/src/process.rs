@@ -13,10 +13,7 @@ use mp_socket::SeqpacketSocket;
 use nix::libc;
 use parking_lot::Mutex;
 
-use crate::{
-    oom,
-    sys::{self, NewProcess},
-};
+use crate::{clone::NewProcess, oom, sys};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug)]

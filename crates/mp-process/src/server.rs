@@ -14,8 +14,9 @@ use mp_socket::SeqpacketSocket;
 use nix::{libc, unistd::Pid};
 
 use crate::{
+    clone::{NewProcess, Registration, Side},
     entry, protocol,
-    sys::{NewProcess, Registration, Side, block_signals, exit_now, set_name},
+    sys::{block_signals, exit_now, set_name},
 };
 
 /// Serves until the parent closes its end, or dies.

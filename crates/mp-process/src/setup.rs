@@ -19,7 +19,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{identity::Birth, sys};
+use crate::{descriptors, identity::Birth, sys};
 
 /// A resource that a process may use so much of: `RLIMIT_*` of `getrlimit(2)`.
 ///
@@ -125,7 +125,7 @@ impl Setup {
             let cause = || io::Error::from_raw_os_error(libc::EBADF);
             let stream =
                 streams.next().ok_or_else(|| Error::new("receive", "a stream", cause()))?;
-            sys::replace_stream(number, stream.as_fd()).map_err(|error| {
+            descriptors::replace_stream(number, stream.as_fd()).map_err(|error| {
                 Error::new("replace", format!("standard stream {number}"), error)
             })?;
         }

@@ -20,6 +20,10 @@ fn before_main() {
 ///
 /// To be called at the entry of a child, where there is one thread, or one that only waits for this one.
 pub(super) fn set_variable(name: &OsStr, value: Option<&OsStr>) {
-    // SAFETY: no other thread runs, as the contract says.
-    unsafe { crate::sys::set_variable(name, value) };
+    match value {
+        // SAFETY: no other thread runs, as the contract says.
+        Some(value) => unsafe { std::env::set_var(name, value) },
+        // SAFETY: as above.
+        None => unsafe { std::env::remove_var(name) },
+    }
 }

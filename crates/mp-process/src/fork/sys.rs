@@ -11,7 +11,7 @@ use std::{os::fd::OwnedFd, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Builder, Child, SpawnError, process::Process, setup::Setup, sys};
+use crate::{Builder, Child, SpawnError, clone, process::Process, setup::Setup};
 
 /// Forks a process that has been found to have one thread.
 pub(super) fn fork_checked<R: Serialize>(
@@ -20,7 +20,7 @@ pub(super) fn fork_checked<R: Serialize>(
     task: impl FnOnce() -> R,
 ) -> Result<Arc<Process>, SpawnError> {
     // SAFETY: no other thread holds a lock that the child could need, as the module says.
-    super::run(|| unsafe { sys::fork() }, setup, fds, task)
+    super::run(|| unsafe { clone::fork() }, setup, fds, task)
 }
 
 /// [`fork`](crate::fork()) whatever the number of threads.
@@ -38,6 +38,6 @@ pub unsafe fn fork_unchecked<R: Serialize + DeserializeOwned>(
     task: impl FnOnce() -> R,
 ) -> Result<Child<R>, SpawnError> {
     // SAFETY: the caller's contract.
-    let start = |setup: &Setup, fds| super::run(|| unsafe { sys::fork() }, setup, fds, task);
+    let start = |setup: &Setup, fds| super::run(|| unsafe { clone::fork() }, setup, fds, task);
     Builder::new().start_copy(|setup, fds, _| start(setup, fds))
 }

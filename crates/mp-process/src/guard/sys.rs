@@ -21,7 +21,10 @@ use nix::{
     unistd::{ForkResult, Pid},
 };
 
-use crate::sys::{CHILD_FD, close_from, exit_now};
+use crate::{
+    descriptors::{CHILD_FD, close_from},
+    sys::exit_now,
+};
 
 /// `fork(2)`—A copy of this process: its id, and `None` in the copy.
 pub(super) fn fork() -> io::Result<Option<Pid>> {

@@ -15,7 +15,7 @@ use std::{
 use mp_os::cvt;
 use nix::{libc, unistd::Pid};
 
-use crate::sys::{Registration, Side, clone_process};
+use crate::clone::{Registration, Side, clone_process};
 
 /// A copy of this process, as a child of its parent.
 pub(super) fn sibling(registration: &Registration) -> io::Result<Side> {
