@@ -68,7 +68,7 @@ impl Doorbell {
     /// Wakes one sleeper, if there is one, after a change to the condition.
     ///
     /// A sleeper that finds more than it takes should ring for the next one.
-    #[inline]
+    #[inline(always)]
     pub fn ring(&self) {
         membarrier::light();
         self.ring_if_asleep(1);
@@ -80,7 +80,7 @@ impl Doorbell {
         self.ring_if_asleep(i32::MAX);
     }
 
-    #[inline]
+    #[inline(always)]
     fn ring_if_asleep(&self, count: i32) {
         if self.0.load(Relaxed) & ASLEEP != 0 {
             self.wake(count);

@@ -239,7 +239,7 @@ impl LeafGuard<'_> {
 }
 
 impl Drop for LeafGuard<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         self.lock.0.release();
         self.held.end();
