@@ -98,10 +98,10 @@ impl Inner {
         header.not_full.bell().ring_all();
         if std::ptr::eq(side, &raw const header.head) {
             if let Some(leases) = &self.leases {
-                leases.cancel(&header.leases, side.position().items);
+                leases.cancel(&header.leases, side.position().items());
             }
             // The memory of the large record that was popped last. Should this fail, it is freed with the ring.
-            let last = side.position().units.wrapping_sub(Record::Outside.units());
+            let last = side.position().units().wrapping_sub(Record::Outside.units());
             let _ = self.outside.free_slot(last);
         }
     }
@@ -109,9 +109,9 @@ impl Inner {
     /// Whether `used` can be the distance from head to tail.
     #[inline]
     pub(crate) fn is_valid(&self, used: Position) -> bool {
-        used.items <= self.shape.items
-            && used.units <= self.shape.units()
-            && used.items <= used.units
+        used.items() <= self.shape.items
+            && used.units() <= self.shape.units()
+            && used.items() <= used.units()
     }
 
     /// The longest record that is stored inside the ring.
@@ -131,7 +131,7 @@ impl Inner {
             let used = tail.position().since(before);
             let after = head.position();
             if before == after {
-                return used.items.min(self.shape.items) as usize;
+                return used.items().min(self.shape.items) as usize;
             }
             before = after;
         }

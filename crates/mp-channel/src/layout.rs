@@ -209,7 +209,7 @@ impl Side {
     #[inline]
     pub(crate) fn commit(&self, position: Position) {
         let rounds = self.rounds.load(Relaxed);
-        if rounds & 1 != u64::from(position.items >> 31) {
+        if rounds & 1 != u64::from(position.items() >> 31) {
             // Killed before the commit, we leave one too many, which its last bit tells.
             self.rounds.store(rounds.wrapping_add(1), Relaxed);
         }
@@ -232,19 +232,14 @@ impl Side {
         Position::from_bits(self.outside.load(Relaxed))
     }
 
-    /// Notes the end of a record that lies outside the ring, and forgets where the other side was.
-    ///
-    /// What follows is to find all memory outside that is free by then: using what is in the cache again saves a hundred times as
-    /// much as not looking.
+    /// Notes the end of a record that lies outside the ring.
     pub(crate) fn set_outside(&self, end: Position) {
         self.outside.store(end.to_bits(), Relaxed);
-        // At no valid distance from here, as if a peer had damaged it: so whoever comes next looks.
-        self.set_seen(end.advance(1, 1));
     }
 
     /// How many records have passed since the ring was made.
     pub(crate) fn total(&self) -> u64 {
-        let items = self.position().items;
+        let items = self.position().items();
         let rounds = self.rounds.load(Relaxed);
         let rounds = rounds - (rounds & 1 ^ u64::from(items >> 31)).min(rounds);
         rounds >> 1 << 32 | u64::from(items)
@@ -272,15 +267,19 @@ impl Side {
         &self.shown.newest
     }
 
-    /// Before each commit: `record`, which is to end at `tail`, once more beside it, or that nothing is there.
-    #[inline]
-    pub(crate) fn set_newest(&self, tail: Position, record: Option<&[u8]>) {
+    /// Before a commit of one record, which is to end at `tail`: once more beside it.
+    #[inline(never)]
+    pub(crate) fn set_newest(&self, tail: Position, record: &[u8]) {
         // Marked before and cleared after, so that no copy is ever forgotten.
-        if record.is_some() {
-            self.copied.store(1, Relaxed);
-            self.shown.newest.set(tail, record);
-        } else if self.copied.load(Relaxed) != 0 {
-            self.shown.newest.set(tail, None);
+        self.copied.store(1, Relaxed);
+        self.shown.newest.set(tail, record);
+    }
+
+    /// Before any other commit: that nothing is there.
+    #[inline]
+    pub(crate) fn forget_newest(&self) {
+        if self.copied.load(Relaxed) != 0 {
+            self.shown.newest.clear();
             self.copied.store(0, Release);
         }
     }
@@ -294,7 +293,7 @@ impl Side {
     #[inline]
     pub(crate) fn note_cpu(&self, position: Position) {
         const SELDOM: u32 = 64;
-        if position.items.is_multiple_of(SELDOM) {
+        if position.items().is_multiple_of(SELDOM) {
             self.shown.cpu.store(mp_sync::current_cpu(), Relaxed);
         }
     }

@@ -20,7 +20,7 @@ use crate::{
     PopError, PopTimeoutError, Ring, TryPopError,
     inner::{Inner, wait},
     layout::Header,
-    pop::Taken,
+    pop::{Found, Taken},
 };
 
 /// What a ring with [leases](crate::RingBuilder::leases) is made of besides the rest.
@@ -297,19 +297,31 @@ impl Inner {
         bytes: &mut Vec<u8>,
         deadline: Option<Deadline>,
     ) -> Result<Option<Claim>, PopError> {
-        let mut claim = None;
-        self.take(deadline, bytes, |bytes, head, used| {
-            let record = self.records().record(head.units, used.units)?;
-            let taken = self.copy_record(head.units, record, bytes, 0)?;
-            if let Taken::Grow(_) = taken {
-                return Ok((taken, head));
+        let side = &self.header().head;
+        loop {
+            let Some(guard) = self.lock_filled(side, deadline)? else { return Ok(None) };
+            let head = side.own_position();
+            let used = self.used(side, head)?;
+            if used.items() == 0 {
+                drop(guard);
+                return self.check_closed();
             }
-            claim = leases.claim(&self.header().leases, head.items, bytes)?;
-            // Another was faster to the last slot: nothing is taken.
-            let stay = (Taken::Records, head);
-            Ok(if claim.is_some() { (taken, head.advance(1, record.units())) } else { stay })
-        })?;
-        Ok(claim)
+            let found = Found { guard, head, used };
+            let record = self.records().record(head.units(), used.units())?;
+            let taken = self.copy_record(head.units(), record, bytes, 0)?;
+            let mut claim = None;
+            if !matches!(taken, Taken::Grow(_)) {
+                claim = leases.claim(&self.header().leases, head.items(), bytes)?;
+                if claim.is_none() {
+                    // Another was faster to the last slot: nothing is taken.
+                    self.commit_head(found, head, None);
+                    return Ok(None);
+                }
+            }
+            if self.settle(found, taken, head.advance(1, record.units()), bytes)? {
+                return Ok(claim);
+            }
+        }
     }
 
     /// Does `work` under the head lock; `None` where a stopped consumer keeps us from it.

@@ -37,12 +37,20 @@ pub(crate) struct Newest {
 }
 
 impl Newest {
-    /// Keeps a copy of `record`, which ends at `tail`, if it is short; there is none otherwise.
+    /// There is no copy from here on.
     #[inline]
-    pub(crate) fn set(&self, tail: Position, record: Option<&[u8]>) {
-        // Nothing is looked at here: the line is with those who wait.
+    pub(crate) fn clear(&self) {
         self.stamp.store(NONE, Relaxed);
-        let Some(bytes) = record.filter(|bytes| bytes.len() <= LEN) else { return };
+    }
+
+    /// Keeps a copy of `bytes`, a record that ends at `tail`, if it is short; there is none otherwise.
+    #[inline]
+    pub(crate) fn set(&self, tail: Position, bytes: &[u8]) {
+        // Nothing is looked at here: the line is with those who wait.
+        self.clear();
+        if bytes.len() > LEN {
+            return;
+        }
         // Whoever reads one of the words below sees from then on that the old stamp is gone.
         fence(Release);
         // Mostly there is no rest, and copies of a known length are single instructions.
@@ -90,7 +98,7 @@ mod tests {
     use super::*;
     use crate::Ring;
 
-    const TAIL: Position = Position { items: 7, units: 70 };
+    const TAIL: Position = Position::new(7, 70);
 
     fn newest() -> Newest {
         let word = || AtomicU64::new(0);
@@ -108,7 +116,7 @@ mod tests {
         for len in 0..=LEN {
             let bytes: Vec<u8> = (1..=len as u8).collect();
             let units = Record::Inside(len as u64).units();
-            newest.set(TAIL, Some(&bytes));
+            newest.set(TAIL, &bytes);
             assert_eq!(copy(&newest, TAIL, units), Some(bytes));
             assert_eq!(copy(&newest, TAIL, units + 1), None, "a record of another length");
             assert_eq!(copy(&newest, TAIL.advance(1, 1), units), None, "another record");
@@ -120,18 +128,19 @@ mod tests {
     #[test]
     fn of_others_there_is_no_copy() {
         let newest = newest();
-        for record in [None, Some(&[7; LEN + 1][..])] {
-            newest.set(TAIL, Some(&[1; 8]));
-            newest.set(TAIL, record);
-            assert_eq!(copy(&newest, TAIL, 2), None);
-        }
+        newest.set(TAIL, &[1; 8]);
+        newest.set(TAIL, &[7; LEN + 1]);
+        assert_eq!(copy(&newest, TAIL, 2), None, "a long record");
+        newest.set(TAIL, &[1; 8]);
+        newest.clear();
+        assert_eq!(copy(&newest, TAIL, 2), None, "many records at once");
         assert_eq!(copy(&newest, Position::default(), 1), None, "untouched memory");
     }
 
     #[test]
     fn a_length_that_a_peer_made_up_is_not_believed() {
         let newest = newest();
-        newest.set(TAIL, Some(&[1; 8]));
+        newest.set(TAIL, &[1; 8]);
         for len in [LEN as u64 + 1, u64::MAX] {
             newest.len.store(len, Relaxed);
             assert_eq!(copy(&newest, TAIL, Record::Inside(len).units()), None);
@@ -144,7 +153,7 @@ mod tests {
         let ring = Ring::builder().create().unwrap();
         let uncommitted = || {
             let tail = &ring.0.header().tail;
-            tail.set_newest(tail.position().advance(1, 2), Some(b"the dead"));
+            tail.set_newest(tail.position().advance(1, 2), b"the dead");
         };
         let mut bytes = Vec::with_capacity(LEN);
         uncommitted();

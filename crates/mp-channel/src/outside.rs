@@ -92,7 +92,7 @@ impl Outside {
     /// A place for `len` bytes of a record at `position`; `None` while what is in flight leaves none.
     pub(crate) fn place(&self, len: u64, position: Position, in_flight: InFlight) -> Option<Place> {
         let offset = if len > WINDOW {
-            in_flight.is_empty().then(|| self.slot_at(position.units))
+            in_flight.is_empty().then(|| self.slot_at(position.units()))
         } else {
             in_flight.first_gap(len)
         };

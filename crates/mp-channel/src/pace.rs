@@ -75,11 +75,11 @@ impl Pace {
     #[inline]
     pub(crate) fn found(&self, found: Position, shape: Shape) {
         let lag = self.lag.load(Relaxed);
-        let single = if found.items == 1 { self.single.load(Relaxed) + 1 } else { 0 };
+        let single = if found.items() == 1 { self.single.load(Relaxed) + 1 } else { 0 };
         let is_trial = single >= CONVERSATION + LOOKS;
         self.single.store(if is_trial { CONVERSATION } else { single }, Relaxed);
-        let is_half = found.items > shape.items / 2 || found.units > shape.units() / 2;
-        if found.items > 1 && !is_half {
+        let is_half = found.items() > shape.items / 2 || found.units() > shape.units() / 2;
+        if found.items() > 1 && !is_half {
             self.lag.store((lag * 2).clamp(LAG_TRIAL, self.lag_max), Relaxed);
         } else if is_trial {
             self.lag.store(LAG_TRIAL, Relaxed);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn found(items: u32, units: u32) -> Position {
-        Position { items, units }
+        Position::new(items, units)
     }
 
     #[test]

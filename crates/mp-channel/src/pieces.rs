@@ -8,8 +8,8 @@ use mp_os::{Deadline, Result};
 use crate::{
     PopError, PopTimeoutError, Ring, TryPopError,
     inner::Inner,
-    outside::{Place, check_written, no_memory},
-    pop::Taken,
+    outside::{Place, check_written},
+    pop::{Found, Taken},
     record::Record,
 };
 
@@ -40,10 +40,9 @@ impl Ring {
     /// assert!(head == b"headsmall" && tail.is_empty());
     /// # Ok::<(), mp_channel::Error>(())
     /// ```
-    #[inline]
     pub fn pop_parts(&self, head: &mut Vec<u8>, tail: &mut Vec<u8>) -> Result<(), PopError> {
-        while !self.0.pop_parts(head, tail, Some(Deadline::never()))? {}
-        Ok(())
+        // Waiting for ever ends with a record only.
+        self.0.pop_parts(head, tail, Some(Deadline::never())).map(drop)
     }
 
     /// [`pop_parts`](Self::pop_parts) if there is a record now.
@@ -51,7 +50,6 @@ impl Ring {
     /// # Errors
     ///
     /// As for [`try_pop`](Self::try_pop).
-    #[inline]
     pub fn try_pop_parts(&self, head: &mut Vec<u8>, tail: &mut Vec<u8>) -> Result<(), TryPopError> {
         if self.0.pop_parts(head, tail, None)? { Ok(()) } else { Err(TryPopError::Empty) }
     }
@@ -61,7 +59,6 @@ impl Ring {
     /// # Errors
     ///
     /// As for [`pop_timeout`](Self::pop_timeout).
-    #[inline]
     pub fn pop_parts_until(
         &self,
         head: &mut Vec<u8>,
@@ -75,60 +72,72 @@ impl Ring {
 
 impl Inner {
     /// Takes one record out; false once `deadline` has passed, without one if there is no record now.
-    #[inline]
+    #[inline(always)]
     fn pop_parts(
         &self,
         head: &mut Vec<u8>,
         tail: &mut Vec<u8>,
         deadline: Option<Deadline>,
     ) -> Result<bool, PopError> {
-        let popped = self.wait_for_record(deadline, || {
-            tail.clear();
-            loop {
-                let (taken, wanted) = self.take_parts(head, tail, deadline)?;
-                if taken != Some(0) {
-                    return Ok(taken);
-                }
-                head.clear();
-                head.try_reserve(wanted).map_err(|_| no_memory(wanted as u64))?;
-            }
-        })?;
-        Ok(popped.is_some())
+        Ok(self.take_parts(head, tail, deadline)?.is_some()
+            || self.pop_parts_later(head, tail, deadline)?)
     }
 
-    /// One attempt: `Some(0)` where nothing was taken because `head` needs room, for as many bytes as the second number says.
-    #[inline]
+    /// There was no record.
+    #[cold]
+    fn pop_parts_later(
+        &self,
+        head: &mut Vec<u8>,
+        tail: &mut Vec<u8>,
+        deadline: Option<Deadline>,
+    ) -> Result<bool, PopError> {
+        let attempt = || self.take_parts(head, tail, deadline);
+        Ok(deadline.is_some() && self.wait_for_record(deadline, attempt)?.is_some())
+    }
+
+    /// One attempt, always inlined as [`take_one`](Self::pop) is.
+    #[inline(always)]
     fn take_parts(
         &self,
         head: &mut Vec<u8>,
         tail: &mut Vec<u8>,
         deadline: Option<Deadline>,
-    ) -> Result<(Option<u32>, usize), PopError> {
-        let mut wanted = 0;
-        let taken = self.take(deadline, tail, |tail, at, used| {
-            if let Some(next) = self.copy_newest(at, used, head) {
-                return Ok((Taken::Records, next));
+    ) -> Result<Option<()>, PopError> {
+        tail.clear();
+        let side = &self.header().head;
+        loop {
+            let Some(guard) = self.lock_filled(side, deadline)? else { return Ok(None) };
+            let at = side.own_position();
+            let used = self.used(side, at)?;
+            if used.items() == 0 {
+                drop(guard);
+                return self.check_closed();
             }
-            let record = self.records().record(at.units, used.units)?;
-            self.records().prefetch(at.units, used.units);
-            let taken = match record {
-                Record::Inside(_) => Piece::Head(self.copy_record(at.units, record, head, 0)?),
-                Record::Outside => self.copy_pieces(at.units, head, tail)?,
+            let found = Found { guard, head: at, used };
+            if let Some(next) = self.copy_newest(&found, head) {
+                self.commit_head(found, next, None);
+                return Ok(Some(()));
+            }
+            let record = self.records().record(at.units(), used.units())?;
+            self.records().prefetch(at.units(), used.units());
+            let (taken, piece) = match record {
+                Record::Inside(_) => (self.copy_record(at.units(), record, head, 0)?, &mut *head),
+                Record::Outside => self.copy_pieces(at.units(), head, tail)?,
             };
-            Ok(match taken {
-                Piece::Head(Taken::Grow(len)) => {
-                    wanted = len;
-                    (Taken::Records, at)
-                }
-                Piece::Head(taken) | Piece::Tail(taken) => (taken, at.advance(1, record.units())),
-            })
-        })?;
-        Ok((taken, wanted))
+            if self.settle(found, taken, at.advance(1, record.units()), piece)? {
+                return Ok(Some(()));
+            }
+        }
     }
 
-    /// Copies the contents of a record outside, unless one of the vectors has no room for its piece.
+    /// Copies the contents of a record outside, unless one of the vectors has no room for its piece: also which one.
     #[cold]
-    fn copy_pieces(&self, units: u32, head: &mut Vec<u8>, tail: &mut Vec<u8>) -> Result<Piece> {
+    fn copy_pieces<'a>(
+        &self,
+        units: u32,
+        head: &'a mut Vec<u8>,
+        tail: &'a mut Vec<u8>,
+    ) -> Result<(Taken, &'a mut Vec<u8>)> {
         let place = self.place(units)?;
         let head_len = self.head_len(units, place)?;
         let (first, rest) = place.split_at(head_len);
@@ -138,21 +147,15 @@ impl Inner {
             check_written(&self.outside.file, place.len)?;
         }
         if !has_room(first, head) {
-            return Ok(Piece::Head(Taken::Grow(first.len as usize)));
+            return Ok((Taken::Grow(first.len as usize), head));
         }
         if !has_room(rest, tail) {
-            return Ok(Piece::Tail(Taken::Grow(rest.len as usize)));
+            return Ok((Taken::Grow(rest.len as usize), tail));
         }
         head.clear();
         tail.clear();
         self.outside.read(first, head)?;
         self.outside.read(rest, tail)?;
-        Ok(Piece::Tail(Taken::Large(place)))
+        Ok((Taken::Large(place), tail))
     }
-}
-
-/// Which of the two vectors something is said of.
-enum Piece {
-    Head(Taken),
-    Tail(Taken),
 }

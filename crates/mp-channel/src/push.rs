@@ -1,6 +1,7 @@
 //! The producers' end.
 
 use mp_os::{Deadline, Result};
+use mp_sync::LeafGuard;
 
 use crate::{
     PushError,
@@ -20,7 +21,7 @@ const PAUSES: u32 = 16;
 
 impl Inner {
     /// Appends one record; false once `deadline` has passed, without one if there is no room now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(
         &self,
         parts: &[&[u8]],
@@ -30,26 +31,47 @@ impl Inner {
         if len > self.max_inside() {
             return self.push_outside(parts, len, deadline);
         }
-        Ok(self.wait_for_room(deadline, || self.push_inside(parts, len, deadline))?.is_some())
+        Ok(self.push_inside(parts, len, deadline)? || self.push_later(parts, len, deadline)?)
+    }
+
+    /// There was no room.
+    #[cold]
+    fn push_later(
+        &self,
+        parts: &[&[u8]],
+        len: usize,
+        deadline: Option<Deadline>,
+    ) -> Result<bool, PushError> {
+        let attempt = || Ok(self.push_inside(parts, len, deadline)?.then_some(()));
+        Ok(deadline.is_some() && self.wait_for_room(deadline, attempt)?.is_some())
     }
 
     /// One attempt.
+    #[inline(always)]
     fn push_inside(
         &self,
         parts: &[&[u8]],
         len: usize,
         deadline: Option<Deadline>,
-    ) -> Result<Option<u32>, PushError> {
+    ) -> Result<bool, PushError> {
+        let side = &self.header().tail;
+        let Some(guard) = self.lock_open(side, deadline)? else { return Ok(false) };
         let record = Record::Inside(len as u64);
-        let whole = if let [bytes] = parts { Some(*bytes) } else { None };
-        self.append(deadline, whole, |_, tail, free| {
-            if free.items == 0 || free.units < record.units() {
-                return Ok(tail);
-            }
-            self.records().prepare(tail.units, free.units);
-            self.records().write(tail.units, record, parts)?;
-            Ok(tail.advance(1, record.units()))
-        })
+        let tail = side.own_position();
+        if !self.has_room(side, tail, record.units())? {
+            return Ok(false);
+        }
+        self.records().prepare(tail.units(), self.free(side, tail).units());
+        self.records().write(tail.units(), record, parts)?;
+        if let [bytes] = parts
+            && self.header().is_conversation()
+        {
+            side.set_newest(tail.advance(1, record.units()), bytes);
+        } else {
+            side.forget_newest();
+        }
+        self.commit_tail(guard, side, tail, tail.advance(1, record.units()))?;
+        Ok(true)
     }
 
     /// Appends `records`; the number that went in before the error, or before the time ran out.
@@ -103,23 +125,46 @@ impl Inner {
         records: &[&[u8]],
         deadline: Option<Deadline>,
     ) -> Result<usize, PushError> {
-        let appended = self.wait_for_room(deadline, || {
-            self.append(deadline, None, |_, mut tail, mut free| {
-                for bytes in records {
-                    let record = Record::Inside(bytes.len() as u64);
-                    let fits = free.items > 0 && free.units >= record.units();
-                    if !fits || bytes.len() > self.max_inside() {
-                        break;
-                    }
-                    self.records().prepare(tail.units, free.units);
-                    self.records().write(tail.units, record, &[bytes])?;
-                    tail = tail.advance(1, record.units());
-                    free = free.since(Position { items: 1, units: record.units() });
-                }
-                Ok(tail)
-            })
-        })?;
-        Ok(appended.unwrap_or(0) as usize)
+        let attempt = || self.push_chunk_now(records, deadline);
+        Ok(self.wait_for_room(deadline, attempt)?.unwrap_or(0) as usize)
+    }
+
+    /// One attempt: how many.
+    fn push_chunk_now(
+        &self,
+        records: &[&[u8]],
+        deadline: Option<Deadline>,
+    ) -> Result<Option<u32>, PushError> {
+        let side = &self.header().tail;
+        let Some(guard) = self.lock_open(side, deadline)? else { return Ok(None) };
+        let first = Record::Inside(records.first().map_or(0, |bytes| bytes.len() as u64));
+        let tail = side.own_position();
+        if !self.has_room(side, tail, first.units())? {
+            return Ok(None);
+        }
+        let next = self.write_many(tail, self.free(side, tail), records)?;
+        side.forget_newest();
+        self.commit_tail(guard, side, tail, next)?;
+        Ok(Some(next.since(tail).items()))
+    }
+
+    /// Writes as many of `records` from `tail` as fit into `free`: the new tail.
+    fn write_many(&self, tail: Position, free: Position, batch: &[&[u8]]) -> Result<Position> {
+        let records = self.records();
+        let (mut items, mut units) = (0, 0);
+        for bytes in batch {
+            let record = Record::Inside(bytes.len() as u64);
+            let (at, room) = (tail.units().wrapping_add(units), free.units() - units);
+            let fits = items < free.items() && record.units() <= room;
+            if !fits || bytes.len() > self.max_inside() {
+                break;
+            }
+            records.prepare(at, room);
+            records.write(at, record, &[bytes])?;
+            items += 1;
+            units += record.units();
+        }
+        Ok(tail.advance(items, units))
     }
 
     /// Appends a record whose contents are stored outside the ring.
@@ -134,40 +179,46 @@ impl Inner {
         if len > max {
             return Err(PushError::TooLarge { len, max });
         }
-        let head_len = (len - parts.last().map_or(0, |last| last.len())) as u64;
-        let tail_side = &self.header().tail;
-        self.wait_for_room(deadline, || {
-            self.append(deadline, None, |head, tail, free| {
-                let next = tail.advance(1, Record::Outside.units());
-                if free.items == 0 || free.units < Record::Outside.units() {
-                    return Ok(tail);
-                }
-                let in_flight = self.in_flight(head, tail)?;
-                let Some(place) = self.outside.place(len as u64, tail, in_flight) else {
-                    return Ok(tail);
-                };
-                self.outside.write(place, parts)?;
-                self.write_place(tail.units, place, head_len)?;
-                // Before the commit: too new a mark costs a search, too old a one would hide the record.
-                tail_side.set_outside(next);
-                Ok(next)
-            })
-        })
-        .map(|appended| appended.is_some())
+        let appended =
+            self.wait_for_room(deadline, || self.push_outside_now(parts, len as u64, deadline))?;
+        Ok(appended.is_some())
     }
 
-    /// Takes the tail lock, lets `write` append from the tail, and commits; how many records, `None` for none.
-    ///
-    /// `write` gets the head, the tail and the room between, and gives the new tail. If it appends one record only, `whole` may
-    /// be that, for its [`Newest`](crate::newest::Newest) copy.
-    #[inline]
-    fn append(
+    /// One attempt.
+    fn push_outside_now(
         &self,
+        parts: &[&[u8]],
+        len: u64,
         deadline: Option<Deadline>,
-        whole: Option<&[u8]>,
-        write: impl FnMut(Position, Position, Position) -> Result<Position>,
-    ) -> Result<Option<u32>, PushError> {
-        let Header { tail: side, not_empty, not_full, .. } = self.header();
+    ) -> Result<Option<()>, PushError> {
+        let side = &self.header().tail;
+        let Some(guard) = self.lock_open(side, deadline)? else { return Ok(None) };
+        let tail = side.own_position();
+        let next = tail.advance(1, Record::Outside.units());
+        // Always by a new look: to use memory that is in the cache once more saves a hundred times what the look costs.
+        let head = self.look_for_head(side, tail)?;
+        if !self.fits(tail.since(head), Record::Outside.units()) {
+            return Ok(None);
+        }
+        let in_flight = self.in_flight(head, tail)?;
+        let Some(place) = self.outside.place(len, tail, in_flight) else { return Ok(None) };
+        self.outside.write(place, parts)?;
+        let head_len = len - parts.last().map_or(0, |last| last.len() as u64);
+        self.write_place(tail.units(), place, head_len)?;
+        // Before the commit: too new a mark costs a search, too old a one would hide the record.
+        side.set_outside(next);
+        side.forget_newest();
+        self.commit_tail(guard, side, tail, next)?;
+        Ok(Some(()))
+    }
+
+    /// Takes the tail lock of a ring that is open; `None` as for [`lock`](Self::lock).
+    #[inline(always)]
+    fn lock_open<'a>(
+        &self,
+        side: &'a Side,
+        deadline: Option<Deadline>,
+    ) -> Result<Option<LeafGuard<'a>>, PushError> {
         if self.header().is_closed() {
             return Err(PushError::Closed);
         }
@@ -176,64 +227,71 @@ impl Inner {
         if self.header().is_closed() {
             return Err(PushError::Closed);
         }
-        let tail = side.own_position();
-        let Some((next, seen)) = self.write_from(side, tail, write)? else { return Ok(None) };
+        Ok(Some(guard))
+    }
+
+    /// Whether a record of so many units fits behind `tail`, as far as has been seen, or by a new look where that was not enough.
+    #[inline(always)]
+    fn has_room(&self, side: &Side, tail: Position, units: u32) -> Result<bool> {
+        if self.fits(tail.since(side.seen()), units) {
+            return Ok(true);
+        }
+        let head = self.look_for_head(side, tail)?;
+        Ok(self.fits(tail.since(head), units))
+    }
+
+    /// The head, by a new look, which is at a valid distance from `tail`.
+    #[cold]
+    fn look_for_head(&self, side: &Side, tail: Position) -> Result<Position> {
+        let head = self.header().head.position();
+        side.set_seen(head);
+        if self.is_valid(tail.since(head)) { Ok(head) } else { Err(damaged("push to")) }
+    }
+
+    /// Whether a record of so many units, at most those of a ring, fits beside `used`, which is a valid distance then.
+    #[inline(always)]
+    fn fits(&self, used: Position, units: u32) -> bool {
+        used.items() < self.shape.items
+            && used.units() <= self.shape.units() - units
+            && used.items() <= used.units()
+    }
+
+    /// The room behind `tail`, as far as has been seen: any at all where a peer has damaged the ring since it was looked at.
+    #[inline(always)]
+    fn free(&self, side: &Side, tail: Position) -> Position {
+        let all = Position::new(self.shape.items, self.shape.units());
+        all.since(tail.since(side.seen()))
+    }
+
+    /// Commits what was written from `tail` to `next`, gives the lock back and wakes who waits for it.
+    #[inline(always)]
+    fn commit_tail(
+        &self,
+        guard: LeafGuard<'_>,
+        side: &Side,
+        tail: Position,
+        next: Position,
+    ) -> Result<()> {
+        let Header { not_empty, not_full, .. } = self.header();
         if side.is_armed() {
             self.wake_pollers()?;
         }
         side.note_cpu(tail);
-        side.set_newest(next, whole.filter(|_| self.header().is_conversation()));
+        let used = next.since(side.seen());
         side.commit(next);
         drop(guard);
         not_empty.bell().ring();
-        if self.is_roomy(next.since(seen)) {
+        if self.is_roomy(used) {
             // A pop of many has woken one producer only.
             not_full.bell().ring();
         }
-        Ok(Some(next.since(tail).items))
-    }
-
-    /// Lets `write` append from `tail`, behind the head as it was seen last, and where that leaves no room, as it is now:
-    /// the new tail and that head, `None` where there is no room.
-    #[inline]
-    fn write_from(
-        &self,
-        side: &Side,
-        tail: Position,
-        mut write: impl FnMut(Position, Position, Position) -> Result<Position>,
-    ) -> Result<Option<(Position, Position)>> {
-        let (mut seen, mut is_new) = (side.seen(), false);
-        // One call of `write`, so that it becomes part of this.
-        loop {
-            if let Some(free) = self.free(seen, tail) {
-                let next = write(seen, tail, free)?;
-                if next != tail {
-                    return Ok(Some((next, seen)));
-                }
-            } else if is_new {
-                return Err(damaged("push to"));
-            }
-            if is_new {
-                return Ok(None);
-            }
-            seen = self.header().head.position();
-            side.set_seen(seen);
-            is_new = true;
-        }
-    }
-
-    /// The room between `tail` and `head`, where that is a valid distance.
-    #[inline]
-    fn free(&self, head: Position, tail: Position) -> Option<Position> {
-        let used = tail.since(head);
-        let all = Position { items: self.shape.items, units: self.shape.units() };
-        self.is_valid(used).then(|| all.since(used))
+        Ok(())
     }
 
     /// Whether a record of any length that is stored inside fits beside `used`.
     #[inline]
     fn is_roomy(&self, used: Position) -> bool {
-        used.items <= self.shape.items / 2 && used.units <= self.shape.units() / 2
+        used.items() <= self.shape.items / 2 && used.units() <= self.shape.units() / 2
     }
 
     #[inline]
@@ -270,15 +328,15 @@ impl Inner {
     /// The records between `head` and `tail` that are stored outside; under the tail lock, so that they stay readable.
     fn in_flight(&self, head: Position, tail: Position) -> Result<InFlight> {
         let mut in_flight = InFlight::default();
-        let newest = self.header().tail.outside().since(head).items;
+        let newest = self.header().tail.outside().since(head).items();
         if newest == 0 || newest > Position::MAX {
             return Ok(in_flight);
         }
         let mut at = head;
-        while at.items != tail.items {
-            let record = self.records().record(at.units, tail.since(at).units)?;
+        while at.items() != tail.items() {
+            let record = self.records().record(at.units(), tail.since(at).units())?;
             if record == Record::Outside {
-                in_flight.add(self.place(at.units)?);
+                in_flight.add(self.place(at.units())?);
             }
             at = at.advance(1, record.units());
         }

@@ -72,9 +72,9 @@ impl Ring {
     /// [`PushError::Closed`]; [`PushError::TooLarge`] at once for a record that can never fit; [`PushError::Os`] with
     /// [`OutOfMemory`](std::io::ErrorKind::OutOfMemory) or [`StorageFull`](std::io::ErrorKind::StorageFull) for a large
     /// one, and with [`InvalidData`](std::io::ErrorKind::InvalidData) where a peer has damaged the ring.
-    #[inline]
     pub fn push(&self, record: &[u8]) -> Result<(), PushError> {
-        self.push_parts(&[record])
+        // Waiting for ever ends with room only.
+        self.0.push(&[record], Some(Deadline::never())).map(drop)
     }
 
     /// [`push`](Self::push) of one record that is in several pieces.
@@ -82,11 +82,10 @@ impl Ring {
     /// # Errors
     ///
     /// As for [`push`](Self::push).
-    #[inline]
     pub fn push_parts(&self, parts: &[&[u8]]) -> Result<(), PushError> {
         // Waiting for ever ends with room only: this never goes round.
-        while !self.0.push(parts, Some(Deadline::never()))? {}
-        Ok(())
+        // Waiting for ever ends with room only.
+        self.0.push(parts, Some(Deadline::never())).map(drop)
     }
 
     /// [`push_parts`](Self::push_parts), giving up when `deadline` has passed; a header and its payload, typically.
@@ -225,10 +224,9 @@ impl Ring {
     /// [`PopError::Closed`] once the ring is closed and drained; [`PopError::Os`] with
     /// [`OutOfMemory`](std::io::ErrorKind::OutOfMemory), the record then stays; with
     /// [`InvalidData`](std::io::ErrorKind::InvalidData) where a peer has damaged the ring.
-    #[inline]
     pub fn pop(&self, record: &mut Vec<u8>) -> Result<(), PopError> {
-        while !self.0.pop(record, Some(Deadline::never()))? {}
-        Ok(())
+        // Waiting for ever ends with a record only.
+        self.0.pop(record, Some(Deadline::never())).map(drop)
     }
 
     /// [`pop`](Self::pop) if there is a record now.
