@@ -140,23 +140,32 @@ impl Crew {
         }
     }
 
-    /// Runs tasks until `done`: for a task that waits for another one of its own pool, which may have no other thread.
-    fn help_until(&self, done: &mut dyn FnMut() -> bool) {
-        self.helpers.fetch_add(1, SeqCst);
+    /// Waits until `done`, or until `deadline`; before it sleeps, it does what there is to do `meanwhile`.
+    fn look_until(
+        &self,
+        deadline: Deadline,
+        done: &mut dyn FnMut() -> bool,
+        meanwhile: impl Fn() -> bool,
+    ) -> bool {
         loop {
             let seen = *self.turn.lock();
             if done() {
-                break;
+                return true;
             }
-            if rayon::yield_now() == Some(Yield::Executed) {
+            if deadline.is_past() {
+                return false;
+            }
+            if meanwhile() {
                 continue;
             }
             let mut turn = self.turn.lock();
             if *turn == seen {
-                self.changed.wait(&mut turn);
+                match deadline.instant() {
+                    None => self.changed.wait(&mut turn),
+                    Some(instant) => drop(self.changed.wait_until(&mut turn, instant)),
+                }
             }
         }
-        self.helpers.fetch_sub(1, SeqCst);
     }
 }
 
@@ -167,26 +176,15 @@ impl Engine for Crew {
 
     fn wait_until(&self, deadline: Deadline, done: &mut dyn FnMut() -> bool) -> Result<bool> {
         // With a deadline nobody helps: a task may take longer.
-        if deadline.instant().is_none() && ptr::eq(CREW.get(), self) {
-            self.help_until(done);
-            return Ok(true);
+        if deadline.instant().is_some() || !ptr::eq(CREW.get(), self) {
+            return Ok(self.look_until(deadline, done, || false));
         }
-        loop {
-            let seen = *self.turn.lock();
-            if done() {
-                return Ok(true);
-            }
-            if deadline.is_past() {
-                return Ok(false);
-            }
-            let mut turn = self.turn.lock();
-            if *turn == seen {
-                match deadline.instant() {
-                    None => self.changed.wait(&mut turn),
-                    Some(instant) => drop(self.changed.wait_until(&mut turn, instant)),
-                }
-            }
-        }
+        // The other one may have no other thread to run it.
+        self.helpers.fetch_add(1, SeqCst);
+        let is_done =
+            self.look_until(deadline, done, || rayon::yield_now() == Some(Yield::Executed));
+        self.helpers.fetch_sub(1, SeqCst);
+        Ok(is_done)
     }
 
     fn advance(&self) -> bool {
