@@ -1,7 +1,10 @@
 use std::{
     io,
     num::{NonZeroU32, NonZeroU64},
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -9,13 +12,7 @@ use mp_os::Deadline;
 use mp_process::{Builder, StartMethod, cpu_count};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
-    job::Options,
-    local::{self, Local},
-    pool::Pool,
-    serial,
-    slot::Hook,
-};
+use super::{handle::Handle, job::Options, local::Local, pool::Pool, serial, slot::Hook, staff};
 use crate::{Error, Result};
 
 /// Distinguishes the pools of a process in the names of their workers.
@@ -284,18 +281,18 @@ impl PoolBuilder {
         let local = Local::new(workers, self.settings)?;
         if local.settings.is_serial {
             serial::begin(&local)?;
-            return Ok(Pool { local, supervisor: None });
+            return Ok(Pool { handle: Handle::new(local), supervisor: None });
         }
-        let started = local.populate(deadline).and_then(|()| local::supervise(&local));
+        let started = local.populate(deadline).and_then(|()| staff::supervise(&local));
         let supervisor = started.inspect_err(|_| local.abort())?;
-        let pool = Pool { local, supervisor: Some(supervisor) };
+        let pool = Pool { handle: Handle::new(Arc::clone(&local)), supervisor: Some(supervisor) };
         if has_initializer {
-            if !pool.local.wait_for(deadline, || pool.local.is_ready_or_stopped())? {
+            if !local.wait_for(deadline, || local.is_ready_or_stopped())? {
                 pool.terminate()?;
                 let error = mp_os::Error::new("start", "pool", io::ErrorKind::TimedOut.into());
                 return Err(error.with_hint("its initializer has not returned").into());
             }
-            pool.local.check_open().map_err(Error::Stopped)?;
+            local.check_open().map_err(Error::Stopped)?;
         }
         Ok(pool)
     }

@@ -12,9 +12,6 @@ use crate::TaskError;
 impl Local {
     /// Cancels the tasks of a job: whether one of them ends as cancelled.
     pub(super) fn cancel(&self, job: *const ()) -> bool {
-        if self.is_copy() {
-            return false;
-        }
         let mut intake = Intake::default();
         let mut state = self.state.lock();
         state.recall(job, &mut intake);
@@ -30,9 +27,6 @@ impl Local {
 
     /// Cancels the tasks of a job that have not begun, though nobody is interested in their outcomes.
     pub(super) fn take_back(&self, job: *const ()) {
-        if self.is_copy() {
-            return;
-        }
         let mut intake = Intake::default();
         let mut state = self.state.lock();
         state.recall(job, &mut intake);
@@ -45,9 +39,6 @@ impl Local {
 
     /// Cancels all tasks that have not begun: how many.
     pub(super) fn cancel_queued(&self) -> u64 {
-        if self.is_copy() {
-            return 0;
-        }
         let mut state = self.state.lock();
         for at in 0..state.slots.len() {
             let recalled = state.slots[at].recall();

@@ -7,9 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     batch::{Batch, Function, Job},
+    handle::Handle,
     inbox::{Inbox, Sink},
     job::Options,
-    local::Local,
     slot::{RECORD_LEN, ahead},
     spares::LARGE,
 };
@@ -40,7 +40,7 @@ where
     R: DeserializeOwned + Send + 'static,
     S: Sink<R> + 'static,
 {
-    pub(super) local: Arc<Local>,
+    handle: Arc<Handle>,
     options: Options,
     pub(super) inbox: Arc<Inbox<R, S>>,
     function: Arc<Function>,
@@ -64,14 +64,14 @@ where
     S: Sink<R> + 'static,
 {
     pub(super) fn new(
-        local: &Arc<Local>,
+        handle: &Arc<Handle>,
         options: Options,
         inbox: Inbox<R, S>,
         (function, is_private): (Arc<Function>, bool),
         items: I,
     ) -> Self {
         Self {
-            local: Arc::clone(local),
+            handle: Arc::clone(handle),
             options,
             inbox: Arc::new(inbox),
             function,
@@ -90,11 +90,15 @@ where
     ///
     /// Once where the pool takes no more of them: the job ends with those that it has.
     pub(super) fn feed(&mut self, taken: u64) -> Result<()> {
-        while !self.is_exhausted && self.is_in_window(taken) && self.local.has_room() {
+        if self.is_exhausted {
+            return Ok(());
+        }
+        let local = self.handle.ours("give a task to").inspect_err(|_| self.is_exhausted = true)?;
+        while !self.is_exhausted && self.is_in_window(taken) && local.has_room() {
             let job = Arc::clone(&self.inbox) as _;
             let mut batch = Batch::new(job, Arc::clone(&self.function), self.given, self.options);
             if self.is_large {
-                batch.args = self.local.spares.take();
+                batch.args = local.spares.take();
             }
             self.batch_len = self.next_len(taken);
             let is_exhausted = &mut self.is_exhausted;
@@ -109,7 +113,7 @@ where
             let count = u64::from(batch.count);
             self.is_large = batch.args.len() >= LARGE;
             if count > 0 {
-                self.local.submit(batch).inspect_err(|_| self.is_exhausted = true)?;
+                local.submit(batch).inspect_err(|_| self.is_exhausted = true)?;
             }
             self.given += count;
             if let Err(error) = filled {
@@ -129,8 +133,12 @@ where
         deadline: Deadline,
         enough: impl Fn(&Self) -> bool,
     ) -> Result<bool> {
-        let wants = || !self.is_exhausted && self.is_in_window(taken) && self.local.has_room();
-        self.local.wait_for(deadline, || enough(self) || wants())
+        if enough(self) {
+            return Ok(true);
+        }
+        let local = self.handle.ours("wait for")?;
+        let wants = || !self.is_exhausted && self.is_in_window(taken) && local.has_room();
+        local.wait_for(deadline, || enough(self) || wants())
     }
 
     /// Gives up on the tasks that are left.
@@ -153,7 +161,7 @@ where
             return most.min(u64::from(fixed.get()));
         }
         let Some(timely) = BATCH_NANOS.checked_div(self.inbox.task_nanos()) else { return 1 };
-        let workers = self.local.size() as u64;
+        let workers = self.handle.workers() as u64;
         let left = self.items.size_hint().1.map_or(u64::MAX, |left| left as u64);
         let share = left.div_ceil(workers.saturating_mul(SHARE));
         timely.min(self.batch_len.saturating_mul(GROWTH)).min(share).min(most).clamp(1, BATCH_MAX)
@@ -169,7 +177,7 @@ where
         }
         let batch_len = self.batch_len.max(1);
         let batches = 2 * ahead(batch_len.saturating_mul(self.inbox.task_nanos())) as u64;
-        let workers = self.local.size() as u64;
+        let workers = self.handle.workers() as u64;
         self.given.saturating_sub(taken) < workers.saturating_mul(batches).saturating_mul(batch_len)
     }
 }
@@ -181,11 +189,12 @@ where
 {
     fn drop(&mut self) {
         Job::abandon(&*self.inbox);
+        let Ok(local) = self.handle.ours("take tasks back from") else { return };
         if self.inbox.due() < self.given {
-            self.local.take_back(Arc::as_ptr(&self.inbox).cast());
+            local.take_back(Arc::as_ptr(&self.inbox).cast());
         }
         if self.is_private {
-            self.local.forget(&self.function);
+            local.forget(&self.function);
         }
     }
 }

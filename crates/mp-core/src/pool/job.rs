@@ -12,6 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     batch::{Batch, Blob, Function, Job},
     feed::{BATCH_LEN, Feed, UNBOUNDED},
+    handle::Handle,
     inbox::{Gathered, Inbox, Order, Sink, Values},
     local::Local,
     stream::Outcomes,
@@ -39,7 +40,7 @@ use crate::{Error, Result, Task, TaskError};
 #[derive(Clone)]
 #[must_use = "it does nothing before one of its methods is given tasks"]
 pub struct JobBuilder<'pool> {
-    pub(super) local: &'pool Arc<Local>,
+    pub(super) handle: &'pool Arc<Handle>,
     pub(super) options: Options,
 }
 
@@ -96,7 +97,7 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        self.collect((self.local.function(TaskKey::of(function)?)?, false), items)
+        self.collect((self.local()?.function(TaskKey::of(function)?), false), items)
     }
 
     /// [`Pool::map_with`](super::Pool::map_with).
@@ -117,7 +118,7 @@ impl<'pool> JobBuilder<'pool> {
         I: IntoIterator<Item = A>,
     {
         let key = TaskKey::with_shared(function)?;
-        self.collect((self.local.function_with(key, Blob::of(shared)?)?, true), items)
+        self.collect((self.local()?.function_with(key, Blob::of(shared)?), true), items)
     }
 
     /// [`Pool::imap`](super::Pool::imap).
@@ -131,7 +132,7 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        let function = self.local.function(TaskKey::of(function)?)?;
+        let function = self.local()?.function(TaskKey::of(function)?);
         self.outcomes((function, false), Order::OfTasks, items)
     }
 
@@ -150,7 +151,7 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        let function = self.local.function(TaskKey::of(function)?)?;
+        let function = self.local()?.function(TaskKey::of(function)?);
         self.outcomes((function, false), Order::OfEnds, items)
     }
 
@@ -171,14 +172,11 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        self.local.check_ours("give a task to")?;
-        self.local.check_open().map_err(Error::Stopped)?;
+        let local = self.local()?;
+        local.check_open().map_err(Error::Stopped)?;
         let key = TaskKey::with_shared(function)?;
-        self.outcomes(
-            (self.local.function_with(key, Blob::of(shared)?)?, true),
-            Order::OfTasks,
-            items,
-        )
+        let function = local.function_with(key, Blob::of(shared)?);
+        self.outcomes((function, true), Order::OfTasks, items)
     }
 
     /// [`Pool::submit`](super::Pool::submit).
@@ -191,7 +189,8 @@ impl<'pool> JobBuilder<'pool> {
         A: Serialize + DeserializeOwned + 'static,
         R: Serialize + DeserializeOwned + Send + 'static,
     {
-        let function = self.local.function(TaskKey::of(function)?)?;
+        let local = self.local()?;
+        let function = local.function(TaskKey::of(function)?);
         let inbox = Arc::new(Inbox::new(Order::OfEnds, VecDeque::new()));
         let mut batch = Batch::new(Arc::clone(&inbox) as _, function, 0, self.options);
         batch.guard();
@@ -199,8 +198,8 @@ impl<'pool> JobBuilder<'pool> {
         batch
             .fill(|| argument.take(), |count, _| count == 0)
             .map_err(|error| TaskError::Unencodable(error.into()))?;
-        self.local.submit(batch)?;
-        Ok(Task::new(Arc::clone(self.local) as _, inbox))
+        local.submit(batch)?;
+        Ok(Task::new(Arc::clone(self.handle) as _, inbox))
     }
 
     /// [`Pool::map_async`](super::Pool::map_async).
@@ -214,12 +213,13 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        let function = self.local.function(TaskKey::of(function)?)?;
-        self.local.check_open().map_err(Error::Stopped)?;
+        let local = self.local()?;
+        let function = local.function(TaskKey::of(function)?);
+        local.check_open().map_err(Error::Stopped)?;
         let mut items = items.into_iter().collect::<VecDeque<_>>();
         let gathered = Arc::new(Gathered::new(items.len()));
         // As in Python: nothing is known of the tasks yet.
-        let share = items.len().div_ceil(4 * self.local.size()) as u32;
+        let share = items.len().div_ceil(4 * local.size()) as u32;
         let chunk_size = self.options.chunk_size.map_or(share, NonZeroU32::get);
         let mut given = 0;
         while !items.is_empty() {
@@ -229,7 +229,7 @@ impl<'pool> JobBuilder<'pool> {
             let wants = |count, len| count < chunk_size && len < BATCH_LEN;
             let filled = batch.fill(|| items.pop_front(), wants);
             given += u64::from(batch.count);
-            let submitted = if batch.count > 0 { self.local.submit(batch) } else { Ok(()) };
+            let submitted = if batch.count > 0 { local.submit(batch) } else { Ok(()) };
             if let Err(error) = submitted {
                 gathered.abandon();
                 return Err(error);
@@ -239,7 +239,7 @@ impl<'pool> JobBuilder<'pool> {
                 given += 1;
             }
         }
-        Ok(Task::new(Arc::clone(self.local) as _, gathered))
+        Ok(Task::new(Arc::clone(self.handle) as _, gathered))
     }
 
     /// [`Pool::apply`](super::Pool::apply).
@@ -253,6 +253,10 @@ impl<'pool> JobBuilder<'pool> {
         R: Serialize + DeserializeOwned + Send + 'static,
     {
         Ok(self.submit(function, argument)?.get()?)
+    }
+
+    fn local(&self) -> Result<&'pool Arc<Local>> {
+        self.handle.ours("give a task to")
     }
 
     fn collect<A, R, I>(&self, function: FunctionOf, items: I) -> Result<Vec<R>>
@@ -284,7 +288,7 @@ impl<'pool> JobBuilder<'pool> {
         R: DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = A>,
     {
-        self.local.check_open().map_err(Error::Stopped)?;
+        self.local()?.check_open().map_err(Error::Stopped)?;
         let mut feed = self.feed(function, order, VecDeque::new(), items.into_iter());
         feed.feed(0)?;
         Ok(Outcomes { feed, taken: 0, refusal: None })
@@ -303,7 +307,7 @@ impl<'pool> JobBuilder<'pool> {
         S: Sink<R> + 'static,
         I: Iterator<Item = A>,
     {
-        Feed::new(self.local, self.options, Inbox::new(order, sink), function, items)
+        Feed::new(self.handle, self.options, Inbox::new(order, sink), function, items)
     }
 }
 

@@ -8,16 +8,13 @@
 //! it, and jobs are told of their results after it is released.
 
 use std::{
-    cell::RefCell,
     mem,
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    thread,
 };
 
-use mp_os::{Deadline, process_id};
 use mp_process::TaskKey;
 use parking_lot::{Condvar, Mutex};
 
@@ -26,12 +23,11 @@ use super::{
     bell::Bell,
     builder::Settings,
     serial,
-    slot::{Delivery, Slot},
+    slot::Slot,
     spares::Spares,
-    state::{Intake, Phase, State},
-    supervisor,
+    state::{Phase, State},
 };
-use crate::{Error, PoolStopped, Result, TaskError, contained::contained, task::Engine};
+use crate::{Error, PoolStopped, Result, TaskError, contained::contained};
 
 pub(super) struct Local {
     pub(super) settings: Settings,
@@ -45,14 +41,8 @@ pub(super) struct Local {
     /// Tells that [`State::is_over`].
     pub(super) over: Condvar,
     /// Threads that wait for results, and so keep the pool going.
-    waiting: AtomicUsize,
+    pub(super) waiting: AtomicUsize,
     pub(super) spares: Spares,
-    /// The process that the workers are children of: a copy of it by `fork(2)` has none, and no supervisor.
-    maker: u32,
-}
-
-thread_local! {
-    static INTAKE: RefCell<Intake> = RefCell::default();
 }
 
 impl Local {
@@ -66,57 +56,26 @@ impl Local {
             over: Condvar::new(),
             waiting: AtomicUsize::new(0),
             spares: Spares::default(),
-            maker: process_id(),
         }))
     }
 
-    /// Whether this is a copy, in a process that was forked off the pool's own.
-    pub(super) fn is_copy(&self) -> bool {
-        self.maker != process_id()
-    }
-
-    /// That the workers are children of this process, and not of the one that it was forked off.
-    ///
-    /// To be asked before the state is locked: a thread that the copy does not have may have held it.
-    ///
-    /// # Errors
-    ///
-    /// Where they are not: the channels to them are shared, so that this process would take what is the parent's.
-    pub(super) fn check_ours(&self, verb: &'static str) -> Result<()> {
-        let error = || mp_os::Error::invalid_input(verb, "pool", "it is the parent process's");
-        if self.is_copy() { Err(error().into()) } else { Ok(()) }
-    }
-
     /// The function of `key`, known to workers from the first batch on.
-    ///
-    /// # Errors
-    ///
-    /// In a [copy](Self::check_ours).
-    pub(super) fn function(&self, key: TaskKey) -> Result<Arc<Function>> {
-        self.check_ours("give a task to")?;
+    pub(super) fn function(&self, key: TaskKey) -> Arc<Function> {
         let mut state = self.state.lock();
         if let Some(function) = state.functions.get(&key) {
-            return Ok(Arc::clone(function));
+            return Arc::clone(function);
         }
         let function = state.new_function(key, Blob::default());
         state.functions.insert(key, Arc::clone(&function));
-        Ok(function)
+        function
     }
 
     /// A function of `key` with its own shared value, to be [forgotten](Self::forget) after its job.
-    ///
-    /// # Errors
-    ///
-    /// In a [copy](Self::check_ours).
-    pub(super) fn function_with(&self, key: TaskKey, shared: Blob) -> Result<Arc<Function>> {
-        self.check_ours("give a task to")?;
-        Ok(self.state.lock().new_function(key, shared))
+    pub(super) fn function_with(&self, key: TaskKey, shared: Blob) -> Arc<Function> {
+        self.state.lock().new_function(key, shared)
     }
 
     pub(super) fn forget(&self, function: &Function) {
-        if self.is_copy() {
-            return;
-        }
         self.state.lock().slots.iter_mut().for_each(|slot| slot.forget(function.id));
     }
 
@@ -126,7 +85,6 @@ impl Local {
     ///
     /// Once the pool is closed or stopped, with the batch untouched.
     pub(super) fn submit(&self, batch: Batch) -> Result<()> {
-        self.check_ours("give a task to")?;
         let mut state = self.state.lock();
         state.check_open().map_err(Error::Stopped)?;
         if self.settings.is_serial {
@@ -176,7 +134,6 @@ impl Local {
     }
 
     pub(super) fn resize(&self, workers: usize) -> Result<()> {
-        self.check_ours("resize")?;
         if workers == 0 {
             return Err(
                 mp_os::Error::invalid_input("resize", "pool", "it would have no workers").into()
@@ -194,82 +151,8 @@ impl Local {
         Ok(())
     }
 
-    /// Waits until `done`, and keeps the pool going meanwhile: true once it is, false when `deadline` has passed first.
-    ///
-    /// # Errors
-    ///
-    /// Where the operating system refuses the wait itself; in a [copy](Self::check_ours), whose results another one gets.
-    pub(super) fn wait_for(
-        &self,
-        deadline: Deadline,
-        mut done: impl FnMut() -> bool,
-    ) -> Result<bool> {
-        if done() {
-            return Ok(true);
-        }
-        self.check_ours("wait for")?;
-        match supervisor::supervised(self) {
-            Some(own) => supervisor::wait_for(&own, deadline, &mut done),
-            None => self.drive(deadline, done),
-        }
-    }
-
-    /// Keeps the pool going until `done`, or until `deadline`.
-    pub(super) fn drive(&self, deadline: Deadline, mut done: impl FnMut() -> bool) -> Result<bool> {
-        let _waiting = Waiting::enter(self);
-        self.bell.wait_for(deadline, || {
-            while self.advance() {
-                if done() {
-                    return true;
-                }
-            }
-            done()
-        })
-    }
-
-    /// Takes in what workers have sent and hands out what waits: true if there was anything.
-    pub(super) fn advance(&self) -> bool {
-        let kept = INTAKE.try_with(|intake| {
-            intake.try_borrow_mut().ok().map(|mut intake| self.advance_with(&mut intake))
-        });
-        // A user's deserializer or waker, called from there, that uses a pool itself; or the end of the thread.
-        kept.ok().flatten().unwrap_or_else(|| self.advance_with(&mut Intake::default()))
-    }
-
-    fn advance_with(&self, intake: &mut Intake) -> bool {
-        let mut state = self.state.lock();
-        state.collect(intake);
-        state.hand_out(&mut intake.failures);
-        if state.has_vacancy {
-            self.wanted.notify_one();
-        }
-        drop(state);
-        self.hand_on(intake)
-    }
-
-    /// Tells jobs what was taken in for them.
-    pub(super) fn hand_on(&self, intake: &mut Intake) -> bool {
-        let moved = !intake.deliveries.is_empty() || !intake.failures.is_empty();
-        for Delivery { job, first, count, nanos, range, tail } in intake.deliveries.drain(..) {
-            let bytes = &intake.bytes[range];
-            // The job goes with it: its end may be that of results that nobody has taken.
-            drop(contained(move || {
-                job.timed(nanos, count);
-                job.deliver(first, count, bytes, tail);
-            }));
-        }
-        fail_all(mem::take(&mut intake.failures));
-        intake.spent.drain(..).for_each(|spent| self.spares.keep(spent));
-        intake.bytes.clear();
-        if moved && self.waiting.load(Relaxed) > 1 {
-            // Another thread may wait for what this one has taken in.
-            self.bell.ring_all();
-        }
-        moved
-    }
-
     /// Wakes the supervisor where nobody else would keep the pool going, and where it does not know of any work.
-    fn call_supervisor(&self, state: &mut State) {
+    pub(super) fn call_supervisor(&self, state: &mut State) {
         let is_needed = !self.is_waited_for() && state.needs_tending();
         if is_needed || state.has_vacancy || !state.is_attended && state.is_busy() {
             state.is_attended = true;
@@ -278,25 +161,13 @@ impl Local {
     }
 
     /// Wakes the supervisor wherever it sleeps, and every thread that waits, to look again.
-    fn alert(&self) {
+    pub(super) fn alert(&self) {
         self.wanted.notify_one();
         self.bell.ring_all();
     }
 
-    /// A worker that is known to be dead and not buried yet.
-    pub(super) fn next_dead(&self) -> Option<u64> {
-        self.state.lock().dead.pop()
-    }
-
     pub(super) fn pids(&self) -> Vec<u32> {
         self.state.lock().slots.iter().map(|slot| slot.child.pid()).collect()
-    }
-
-    /// Whether every worker is ready, or none will be.
-    pub(super) fn is_ready_or_stopped(&self) -> bool {
-        let state = self.state.lock();
-        let ready = state.slots.iter().filter(|slot| slot.is_ready()).count();
-        ready >= self.size() || !matches!(state.phase, Phase::Open)
     }
 
     /// Why no task can be taken in, if that is so.
@@ -314,62 +185,22 @@ impl Local {
         }
     }
 
-    /// Waits until the last worker is gone: true once it is, false when `deadline` has passed first.
-    pub(super) fn wait_over(&self, deadline: Deadline) -> bool {
+    pub(super) fn is_running(&self, mailbox: *const ()) -> bool {
+        self.state.lock().slots.iter().any(|slot| slot.runs(mailbox))
+    }
+
+    pub(super) fn add_awaited(&self) {
         let mut state = self.state.lock();
-        while !state.is_over {
-            match deadline.instant() {
-                None => self.over.wait(&mut state),
-                Some(instant) if self.over.wait_until(&mut state, instant).timed_out() => {
-                    return state.is_over;
-                }
-                Some(_) => {}
-            }
-        }
-        true
+        state.awaited += 1;
+        self.call_supervisor(&mut state);
     }
 
-    /// Whether some thread waits for results.
-    pub(super) fn is_waited_for(&self) -> bool {
-        self.waiting.load(Relaxed) > 0
-    }
-
-    /// Fills up the workers to the number the settings say, unless the fork server does not answer until `deadline`.
-    pub(super) fn populate(self: &Arc<Self>, deadline: Deadline) -> Result<()> {
-        loop {
-            let mut state = self.state.lock();
-            if !state.needs_worker(self.size()) {
-                state.has_vacancy = false;
-                return Ok(());
-            }
-            let id = state.next_worker;
-            let place = state.free_place();
-            state.next_worker += 1;
-            drop(state);
-            let slot = Slot::start(id, place, (&self.settings, &self.bell), deadline)?;
-            let pool = Arc::downgrade(self);
-            let mut state = self.state.lock();
-            // In the list before its death can be heard of: `died` waits for the lock.
-            if let Err(error) = slot.child.on_exit(move || died(&pool, id)) {
-                drop(state);
-                slot.kill()?;
-                // It is awaited here, because nobody else will hear of its end.
-                let _ = slot.child.join();
-                return Err(error.into());
-            }
-            state.admit(slot, self.size());
-            let mut failures = Vec::new();
-            self.hand_out(&mut state, &mut failures);
-            drop(state);
-            fail_all(failures);
-        }
+    pub(super) fn remove_awaited(&self) {
+        self.state.lock().awaited -= 1;
     }
 
     /// Takes no more tasks; the workers end when they have done those there are.
     pub(super) fn close(&self) {
-        if self.is_copy() {
-            return;
-        }
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Open) {
             state.phase = Phase::Closing;
@@ -405,92 +236,4 @@ pub(super) fn fail_all(failures: Vec<(Batch, TaskError)>) {
     for (batch, error) in failures {
         drop(contained(move || batch.fail(&error)));
     }
-}
-
-impl Local {
-    /// Ends the workers of a pool that has no supervisor yet.
-    pub(super) fn abort(&self) {
-        // Why the pool cannot be is what its maker is told, and they are processes that have just begun.
-        if self.stop(PoolStopped::Terminated).is_ok() {
-            let slots = mem::take(&mut self.state.lock().slots);
-            slots.into_iter().for_each(|slot| drop(slot.child.join()));
-        }
-    }
-}
-
-/// The worker `id` has died. Runs on the thread that watches processes.
-fn died(pool: &Weak<Local>, id: u64) {
-    if let Some(local) = pool.upgrade() {
-        local.state.lock().dead.push(id);
-        local.alert();
-    }
-}
-
-impl Engine for Local {
-    fn check(&self) -> Result<()> {
-        self.check_ours("wait for")
-    }
-
-    fn wait_until(&self, deadline: Deadline, done: &mut dyn FnMut() -> bool) -> Result<bool> {
-        self.wait_for(deadline, done)
-    }
-
-    fn advance(&self) -> bool {
-        !self.is_copy() && self.advance()
-    }
-
-    fn rouse(&self) {
-        self.bell.ring_all();
-    }
-
-    fn is_running(&self, mailbox: *const ()) -> bool {
-        !self.is_copy() && self.state.lock().slots.iter().any(|slot| slot.runs(mailbox))
-    }
-
-    fn cancel(&self, mailbox: *const ()) -> bool {
-        self.cancel(mailbox)
-    }
-
-    fn add_awaited(&self) {
-        if self.is_copy() {
-            return;
-        }
-        let mut state = self.state.lock();
-        state.awaited += 1;
-        self.call_supervisor(&mut state);
-    }
-
-    fn remove_awaited(&self) {
-        if self.is_copy() {
-            return;
-        }
-        self.state.lock().awaited -= 1;
-    }
-}
-
-/// A thread that waits for results, counted while it does.
-struct Waiting<'a>(&'a Local);
-
-impl<'a> Waiting<'a> {
-    fn enter(local: &'a Local) -> Self {
-        local.waiting.fetch_add(1, Relaxed);
-        Self(local)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Relaxed);
-        let mut state = self.0.state.lock();
-        self.0.call_supervisor(&mut state);
-    }
-}
-
-/// Starts the thread that replaces workers and keeps the pool going while nobody waits.
-pub(super) fn supervise(local: &Arc<Local>) -> Result<thread::JoinHandle<()>> {
-    let local = Arc::clone(local);
-    thread::Builder::new()
-        .name("mp-pool".into())
-        .spawn(move || supervisor::run(&local))
-        .map_err(|error| mp_os::Error::new("start", "supervisor thread of a pool", error).into())
 }

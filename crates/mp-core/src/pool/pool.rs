@@ -1,5 +1,5 @@
 use std::{
-    fmt, io, mem,
+    fmt, io,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -9,7 +9,7 @@ use mp_os::Deadline;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    builder::PoolBuilder, job::JobBuilder, local::Local, serial, stats::PoolStats,
+    builder::PoolBuilder, handle::Handle, job::JobBuilder, local::Local, serial, stats::PoolStats,
     stream::Outcomes, supervisor,
 };
 use crate::{PoolStopped, Result, Task};
@@ -37,7 +37,7 @@ use crate::{PoolStopped, Result, Task};
 /// # Ok::<(), mp_core::Error>(())
 /// ```
 pub struct Pool {
-    pub(super) local: Arc<Local>,
+    pub(super) handle: Arc<Handle>,
     /// `None` once it is joined.
     pub(super) supervisor: Option<thread::JoinHandle<()>>,
 }
@@ -60,7 +60,7 @@ impl Pool {
 
     /// A call with a time limit, retries, a chunk size, ... of its own.
     pub fn job(&self) -> JobBuilder<'_> {
-        JobBuilder { local: &self.local, options: self.local.settings.options }
+        JobBuilder { handle: &self.handle, options: self.handle.settings().options }
     }
 
     /// Runs `function` on each item and returns the results in the order of the items.
@@ -203,14 +203,14 @@ impl Pool {
         self.job().apply(function, argument)
     }
 
-    /// The process ids of the workers there are right now.
+    /// The process ids of the workers there are right now: none for a copy of this process by `fork(2)`.
     pub fn pids(&self) -> Vec<u32> {
-        self.local.pids()
+        self.handle.ours("look at").map_or_else(|_| Vec::new(), |local| local.pids())
     }
 
     /// The number of workers that the pool keeps.
     pub fn workers(&self) -> usize {
-        self.local.size()
+        self.handle.workers()
     }
 
     /// Keeps `workers` workers from now on, while tasks run.
@@ -222,22 +222,24 @@ impl Pool {
     ///
     /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) where `workers` is zero.
     pub fn resize(&self, workers: usize) -> Result<()> {
-        self.local.resize(workers)
+        self.handle.ours("resize")?.resize(workers)
     }
 
-    /// What the workers have done so far.
+    /// What the workers have done so far: nothing for a copy of this process by `fork(2)`.
     pub fn stats(&self) -> PoolStats {
-        self.local.stats()
+        self.handle.ours("look at").map_or_else(|_| PoolStats::default(), |local| local.stats())
     }
 
     /// Cancels the tasks that have not begun: how many. Those that run go on.
     pub fn cancel_queued(&self) -> u64 {
-        self.local.cancel_queued()
+        self.handle.ours("cancel tasks of").map_or(0, |local| local.cancel_queued())
     }
 
     /// Takes no more tasks; those it has are finished.
     pub fn close(&self) {
-        self.local.close();
+        if let Ok(local) = self.handle.ours("close") {
+            local.close();
+        }
     }
 
     /// Closes the pool and waits until its tasks are finished and its workers have ended.
@@ -249,7 +251,7 @@ impl Pool {
     pub fn join(self) -> Result<()> {
         match self.join_until(Deadline::never()) {
             Ok(outcome) => outcome,
-            Err(pool) => pool.local.outcome(),
+            Err(pool) => pool.handle.ours("join")?.outcome(),
         }
     }
 
@@ -272,15 +274,16 @@ impl Pool {
     }
 
     fn join_until(mut self, deadline: Deadline) -> Result<Result<()>, Self> {
-        if let Err(error) = self.local.check_ours("join") {
-            return Ok(Err(error));
-        }
-        self.local.close();
-        if supervisor::supervised(&self.local).is_some() {
+        let local = match self.handle.ours("join") {
+            Ok(local) => Arc::clone(local),
+            Err(error) => return Ok(Err(error)),
+        };
+        local.close();
+        if supervisor::supervised(&local).is_some() {
             let error = mp_os::Error::new("join", "pool", io::ErrorKind::Deadlock.into());
             return Ok(Err(error.with_hint("it waits for this callback").into()));
         }
-        if self.end(deadline) { Ok(self.local.outcome()) } else { Err(self) }
+        if self.end(&local, deadline) { Ok(local.outcome()) } else { Err(self) }
     }
 
     /// Ends the pool as Python's executors do: takes no more tasks, cancels those that have not begun where `cancel` says
@@ -290,10 +293,10 @@ impl Pool {
     ///
     /// As for [`join`](Self::join), where it waits.
     pub fn shutdown(mut self, wait: bool, cancel: bool) -> Result<()> {
-        self.local.check_ours("shut down")?;
-        self.local.close();
+        let local = self.handle.ours("shut down")?;
+        local.close();
         if cancel {
-            self.local.cancel_queued();
+            local.cancel_queued();
         }
         if wait {
             return self.join();
@@ -315,10 +318,10 @@ impl Pool {
 
     /// Kills the workers and waits for their ends.
     fn stop(&mut self) -> Result<()> {
-        self.local.check_ours("terminate")?;
-        let stopped = self.local.stop(PoolStopped::Terminated);
-        if stopped.is_ok() && supervisor::supervised(&self.local).is_none() {
-            self.end(Deadline::never());
+        let local = Arc::clone(self.handle.ours("terminate")?);
+        let stopped = local.stop(PoolStopped::Terminated);
+        if stopped.is_ok() && supervisor::supervised(&local).is_none() {
+            self.end(&local, Deadline::never());
         } else {
             // It would be waited for in vain, by itself or because of a worker that cannot be killed.
             self.supervisor = None;
@@ -327,27 +330,27 @@ impl Pool {
     }
 
     /// Ends the pool as its drop does, in a thread of its own: for the supervisor, which cannot wait for itself.
-    fn end_elsewhere(&mut self) {
+    fn end_elsewhere(&mut self, local: &Arc<Local>) {
         self.supervisor = None;
-        let local = Arc::clone(&self.local);
+        let theirs = Arc::clone(local);
         let end = move || {
-            if !local.wait_over(Deadline::after(local.settings.drop_grace)) {
-                drop(local.stop(PoolStopped::Terminated));
+            if !theirs.wait_over(Deadline::after(theirs.settings.drop_grace)) {
+                drop(theirs.stop(PoolStopped::Terminated));
             }
         };
         if thread::Builder::new().name("mp-pool-end".into()).spawn(end).is_err() {
             // Without a thread there is no grace.
-            drop(self.local.stop(PoolStopped::Terminated));
+            drop(local.stop(PoolStopped::Terminated));
         }
     }
 
     /// Waits for the end of the supervisor, which comes after that of the workers.
-    fn end(&mut self, deadline: Deadline) -> bool {
-        if self.local.settings.is_serial {
-            serial::end(&self.local);
+    fn end(&mut self, local: &Local, deadline: Deadline) -> bool {
+        if local.settings.is_serial {
+            serial::end(local);
             return true;
         }
-        if !self.local.wait_over(deadline) {
+        if !local.wait_over(deadline) {
             return false;
         }
         // It neither panics nor has a result.
@@ -358,20 +361,16 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        if self.local.is_copy() {
-            // The workers are not ours to end, nor their channels to close. The copy of the memory goes with this process.
-            self.supervisor = None;
-            return mem::forget(Arc::clone(&self.local));
-        }
-        if self.supervisor.is_none() && !self.local.settings.is_serial {
+        let Ok(local) = self.handle.ours("drop").cloned() else { return };
+        if self.supervisor.is_none() && !local.settings.is_serial {
             return;
         }
-        self.local.close();
-        self.local.cancel_queued();
-        if supervisor::supervised(&self.local).is_some() {
-            return self.end_elsewhere();
+        local.close();
+        local.cancel_queued();
+        if supervisor::supervised(&local).is_some() {
+            return self.end_elsewhere(&local);
         }
-        if !self.end(Deadline::after(self.local.settings.drop_grace)) {
+        if !self.end(&local, Deadline::after(local.settings.drop_grace)) {
             // A worker that cannot be killed is no reason to wait, and there is nobody to tell.
             drop(self.stop());
         }

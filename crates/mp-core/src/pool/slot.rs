@@ -2,30 +2,29 @@
 
 #[cfg(feature = "fuzzing")]
 pub(super) mod bytes;
+mod condemned;
+mod given;
 mod remains;
+mod taken;
 
 use std::{
     collections::{HashSet, VecDeque},
     io, mem,
-    ops::Range,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use mp_channel::{Ring, TryPushError};
+use mp_channel::Ring;
 use mp_os::Deadline;
-use mp_process::{Child, Connection, SendError, TaskKey};
+use mp_process::{Child, Connection, TaskKey};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub(super) use self::{condemned::Check, taken::Delivery};
 use super::{
-    batch::{Batch, Blob, Function, Job},
+    batch::{Batch, Blob},
     bell::Bell,
     builder::Settings,
-    journal::{Journal, Watch},
-    spares::LARGE,
-    state::Intake,
-    stats::is_stopped,
-    wire::{Control, Failure, ResultHead, TaskHead},
+    journal::Journal,
+    wire::{Control, Failure},
     worker::{self, Setup},
 };
 use crate::{Error, Result, TaskError};
@@ -48,35 +47,6 @@ const AHEAD_MAX: usize = 128;
 
 /// And how far in bytes: what lies longer in the caches of the two cores, or comes back to where it was, is copied faster.
 const AHEAD_LEN: usize = 2 << 20;
-
-/// Why a batch was not sent.
-enum Refusal {
-    /// There is no room for it now.
-    Full,
-    /// The worker is dead.
-    Gone,
-    /// It cannot be sent to any worker.
-    Never(Error),
-}
-
-impl From<SendError> for Refusal {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::TimedOut => Self::Full,
-            SendError::Closed => Self::Gone,
-            error => Self::Never(error.into()),
-        }
-    }
-}
-
-impl From<TryPushError> for Refusal {
-    fn from(error: TryPushError) -> Self {
-        match error {
-            TryPushError::Full => Self::Full,
-            error => Self::Never(ring_error(error)),
-        }
-    }
-}
 
 pub(super) fn ring_error(error: impl Into<io::Error>) -> Error {
     mp_os::Error::new("use", "ring of a pool worker", error.into()).into()
@@ -140,28 +110,6 @@ struct Assigned {
     /// How many of its first tasks have been heard of.
     done: u32,
     batch: Batch,
-}
-
-/// Results on their way to their job.
-pub(super) struct Delivery {
-    pub(super) job: Arc<dyn Job>,
-    pub(super) first: u64,
-    pub(super) count: u32,
-    pub(super) nanos: u64,
-    /// Where the framed results stand in the buffer they were received into,
-    pub(super) range: Range<usize>,
-    /// and the end of the last one, where that is a large piece of bytes.
-    pub(super) tail: Vec<u8>,
-}
-
-/// What came of a look at the time that a task has taken.
-pub(super) enum Check {
-    /// Nothing that it has been given has a limit.
-    Unlimited,
-    /// It is to be looked at again after this time.
-    Again(Duration),
-    /// The worker must be killed.
-    Condemned,
 }
 
 impl Slot {
@@ -263,227 +211,5 @@ impl Slot {
             Err(error) if self.child.is_alive() => Err(error.into()),
             _ => Ok(()),
         }
-    }
-
-    /// Gives the worker `batch`, or gives it back where it cannot take it in now, or is dead.
-    ///
-    /// # Errors
-    ///
-    /// The batch with why no worker can be given it.
-    pub(super) fn assign(&mut self, batch: Batch) -> Result<Option<Batch>, Box<(Batch, Error)>> {
-        match self.send(&batch) {
-            Ok(()) => {
-                self.quota = self.quota.saturating_sub(batch.count.into());
-                self.assigned.push_back(Assigned { number: self.next_batch, done: 0, batch });
-                self.next_batch = self.next_batch.wrapping_add(1);
-                if self.quota == 0 {
-                    self.close();
-                }
-                Ok(None)
-            }
-            Err(Refusal::Full) => {
-                // Its number is used up: descriptors may have been sent with it.
-                self.next_batch = self.next_batch.wrapping_add(1);
-                Ok(Some(batch))
-            }
-            Err(Refusal::Gone) => {
-                self.is_closed = true;
-                Ok(Some(batch))
-            }
-            Err(Refusal::Never(error)) => Err(Box::new((batch, error))),
-        }
-    }
-
-    /// Sends what the batch needs over the socket, and then the batch, so that the worker finds all it needs. Never
-    /// waits: the worker may be waiting for us to take in its results.
-    fn send(&mut self, batch: &Batch) -> Result<(), Refusal> {
-        let Function { id, key, shared } = &*batch.function;
-        if !self.defined.contains(id) {
-            let forget = self.forgotten.clone();
-            self.control.try_send(&Control::Define { id: *id, key: *key, shared, forget })?;
-            self.defined.insert(*id);
-            self.forgotten.clear();
-        }
-        if let Some(fds) = &batch.handles {
-            self.control.try_send(&Control::Handles { batch: self.next_batch, fds: &**fds })?;
-        }
-        let head = TaskHead {
-            function: *id,
-            batch: self.next_batch,
-            count: batch.count,
-            handles: batch.handles.is_some(),
-            watch: batch.watch,
-        };
-        Ok(self.tasks.try_push_parts(&[&head.to_bytes(), &batch.args, &batch.tail])?)
-    }
-
-    /// No later batch runs the function `id`: the worker drops it, and the value it shares, when it comes to that.
-    pub(super) fn forget(&mut self, id: u32) {
-        if self.defined.remove(&id)
-            && self.tasks.try_push(&TaskHead::forget(id).to_bytes()).is_err()
-        {
-            // It hears of it with the next definition.
-            self.forgotten.push(id);
-        }
-    }
-
-    /// Whether it has, or had and was not heard of yet, tasks of the job at this address.
-    pub(super) fn has(&self, job: *const ()) -> bool {
-        self.assigned.iter().any(|assigned| assigned.batch.is_of(job))
-    }
-
-    /// Whether it runs a task of this job right now.
-    pub(super) fn runs(&self, job: *const ()) -> bool {
-        let mut its = self.assigned.iter().filter(|assigned| assigned.batch.is_of(job));
-        its.any(|assigned| self.journal.is_running(assigned.number))
-    }
-
-    /// Takes back the batches that the worker has not taken, oldest first. What is left is at most the one it works on,
-    /// and those of which it has sent results.
-    pub(super) fn recall(&mut self) -> VecDeque<Batch> {
-        let (mut record, mut count) = (Vec::new(), 0);
-        let mut forgotten = Vec::new();
-        // Not more than there can be, so that a worker which writes over the ring does not hold us up.
-        for _ in 0..RING_ITEMS {
-            if self.tasks.try_pop(&mut record).is_err() {
-                break;
-            }
-            match TaskHead::split(&record) {
-                Some((head, _)) if head.count == 0 => forgotten.push(head.function),
-                _ => count += 1,
-            }
-        }
-        self.defined.extend(&forgotten);
-        forgotten.into_iter().for_each(|id| self.forget(id));
-        let kept = self.assigned.len().saturating_sub(count);
-        // Of one that was never taken there are no results, unless the worker lies: no task has two outcomes.
-        let rest = |Assigned { done, batch, .. }: Assigned| batch.after(done);
-        let recalled: VecDeque<_> =
-            self.assigned.split_off(kept).into_iter().filter_map(rest).collect();
-        let tasks: u64 = recalled.iter().map(|batch| u64::from(batch.count)).sum();
-        self.quota = self.quota.saturating_add(tasks);
-        recalled
-    }
-
-    /// Condemns the task of this job that the worker runs or is about to: false where it has finished it, or runs none.
-    ///
-    /// To be called after [`recall`](Self::recall) and then [`collect`](Self::collect).
-    pub(super) fn condemn(&mut self, job: *const (), sentence: TaskError) -> bool {
-        let Some(front) = self.assigned.front() else { return false };
-        let condemned = front.batch.is_of(job)
-            && front.batch.watch != Watch::Not
-            && self.journal.condemn(front.number);
-        if condemned {
-            // If it has not begun, nobody else begins it either.
-            front.batch.job.abandon();
-            self.sentence = Some(sentence);
-            self.is_closed = true;
-        }
-        condemned
-    }
-
-    /// Condemns the running task if it has taken too long: when to look again, or that it must be killed.
-    pub(super) fn check_limit(&mut self) -> Check {
-        let Some(limit) = self.assigned.iter().find_map(|assigned| assigned.batch.limit) else {
-            return Check::Unlimited;
-        };
-        if self.sentence.is_some() {
-            return Check::Unlimited;
-        }
-        let front = self.assigned.front();
-        let Some((number, limit)) =
-            front.and_then(|front| Some((front.number, front.batch.limit?)))
-        else {
-            return Check::Again(limit);
-        };
-        if self.stands_still(number, limit) {
-            // No task has run: the one that would be next is begun by another worker.
-            self.sentence = Some(TaskError::TimedOut(limit));
-            self.is_closed = true;
-            return Check::Condemned;
-        }
-        match self.journal.condemn_after(number, limit) {
-            Some(left) => Check::Again(left),
-            None => {
-                self.sentence = Some(TaskError::TimedOut(limit));
-                self.is_closed = true;
-                Check::Condemned
-            }
-        }
-    }
-
-    /// Whether it has been stopped (`SIGSTOP`) where no task runs, and was seen there for `limit`; it begins none then.
-    ///
-    /// One that is only slow, to take in what tasks share for example, is waited for.
-    fn stands_still(&mut self, number: u32, limit: Duration) -> bool {
-        let pause = self.journal.pause(number).map(|word| (number, word));
-        match (self.pause, pause) {
-            (Some((seen, since)), Some(now)) if seen == now => {
-                since.elapsed() >= limit
-                    && is_stopped(self.child.pid())
-                    && self.journal.condemn_pause(now.1)
-            }
-            _ => {
-                self.pause = pause.map(|pause| (pause, Instant::now()));
-                false
-            }
-        }
-    }
-
-    /// Receives what results there are, and says in `intake` whose they are.
-    ///
-    /// # Errors
-    ///
-    /// Where the worker breaks the protocol: it must be killed, its tasks are then handled as for any death.
-    pub(super) fn collect(&mut self, intake: &mut Intake) -> Result<()> {
-        let Intake { record, bytes, deliveries, unstarted, spent, .. } = intake;
-        let mut tail = Vec::new();
-        while self.results.try_pop_parts(record, &mut tail).is_ok() {
-            let (head, results) = ResultHead::split(record)
-                .ok_or_else(|| Error::protocol("a result record is too short"))?;
-            deliveries.push(self.accept(head, (results, mem::take(&mut tail)), bytes)?);
-            if head.last
-                && let Some(Assigned { done, mut batch, .. }) = self.assigned.pop_front()
-            {
-                if done >= batch.count {
-                    let bytes = [mem::take(&mut batch.args), mem::take(&mut batch.tail)];
-                    spent.extend(bytes.into_iter().filter(|bytes| bytes.capacity() >= LARGE));
-                }
-                unstarted.extend(batch.after(done));
-            }
-        }
-        Ok(())
-    }
-
-    /// Books results of the oldest batch.
-    fn accept(
-        &mut self,
-        head: ResultHead,
-        (results, tail): (&[u8], Vec<u8>),
-        bytes: &mut Vec<u8>,
-    ) -> Result<Delivery> {
-        let front = self.assigned.front_mut().filter(|front| front.number == head.batch);
-        let front = front
-            .ok_or_else(|| Error::protocol("results came of a batch that is not the oldest"))?;
-        // Before anything is booked: the tasks of a worker that lies are still to have their outcomes.
-        if head.count == 0 || head.count > front.batch.count - front.done {
-            return Err(Error::protocol("no results came, or more than the batch has tasks"));
-        }
-        let first = front.batch.first + u64::from(front.done);
-        front.done += head.count;
-        let start = bytes.len();
-        bytes.extend_from_slice(results);
-        self.completed += u64::from(head.count);
-        self.busy += Duration::from_nanos(head.nanos);
-        // Half of the average is the newest batch: it follows a change within a few.
-        self.batch_nanos = self.batch_nanos.midpoint(head.nanos).max(1);
-        Ok(Delivery {
-            job: Arc::clone(&front.batch.job),
-            first,
-            count: head.count,
-            nanos: head.nanos,
-            range: start..bytes.len(),
-            tail,
-        })
     }
 }

@@ -93,6 +93,7 @@ where
                 Ok(false) => return Err(TimeoutError::TimedOut),
                 Err(error) => {
                     self.feed.end();
+                    self.refusal = None;
                     return Ok(Some(Err(error.into())));
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::{sync::mpsc, task::Waker};
 
-use mp_core::{Error, Pool, Queue, Task, TaskError, ThreadPool, executor::as_completed};
+use mp_core::{Error, Pool, PoolStats, Queue, Task, TaskError, ThreadPool, executor::as_completed};
 use mp_testkit::{fork_child, isolated};
 
 use crate::{
@@ -52,6 +52,7 @@ fn a_copy_of_a_pool_takes_no_tasks() {
         };
         let double: fn(u32) -> u32 = |n| 2 * n;
         let shared: fn(&u32, u32) -> u32 = |n, m| n * m;
+        let mut outcomes = pool.imap(double, [7, 8]).unwrap();
         let copy = fork_child(|| {
             let refused = [
                 is_refused(pool.map(double, [1]).err()),
@@ -67,6 +68,9 @@ fn a_copy_of_a_pool_takes_no_tasks() {
                 !tasks[1].cancel(),
                 is_refused(tasks.remove(0).get().err().map(Error::from)),
                 pool.cancel_queued() == 0,
+                is_refused(outcomes.next().and_then(Result::err).map(Error::from)),
+                outcomes.next().is_none(),
+                pool.pids().is_empty() && pool.stats() == PoolStats::default(),
             ];
             pool.close();
             let all = refused.iter().all(|refused| *refused);
@@ -78,6 +82,7 @@ fn a_copy_of_a_pool_takes_no_tasks() {
         assert!(copy.wait_timeout(LONG).is_ok_and(|status| status.success()));
         (0..5).for_each(|n| gate.put(n).unwrap());
         assert!(tasks.into_iter().map(|task| task.get().unwrap()).eq(0..5));
+        assert!(outcomes.map(Result::unwrap).eq([14, 16]));
         assert_eq!(pool.map(double, 0..3).unwrap(), [0, 2, 4]);
         pool.join().unwrap();
     });
