@@ -86,14 +86,15 @@ impl PidFile {
 
     /// The process that locks the file at `path`; `None` where nobody does, whatever number is in it.
     ///
-    /// Looks at `/proc/locks` and locks nothing, so it disturbs no [`create`](Self::create) of another process.
+    /// Looks at `/proc/locks`, locks nothing and never waits, so it disturbs no [`create`](Self::create) of another process.
     ///
     /// # Errors
     ///
     /// What `open(2)`, but for a missing file, or reading `/proc` fails with.
     pub fn owner(path: impl AsRef<Path>) -> Result<Option<u32>> {
         let path = path.as_ref();
-        let file = match File::open(path) {
+        // Nonblocking, so that a FIFO at the path keeps nobody waiting.
+        let file = match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(|error| {
                 Error::new("open", format!("pidfile `{}`", path.display()), error)

@@ -20,7 +20,7 @@
 use std::{
     fs,
     hash::{BuildHasher, RandomState},
-    io::{self, Write},
+    io::{self, Read, Write},
     ops::Deref,
     os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
@@ -35,6 +35,9 @@ use nix::{
 };
 
 use crate::{Error, Result, TimeoutError, memfd, posix::SharedMemory, watch::watch};
+
+/// A name has 255 bytes and a slash at most.
+const NAME_LEN: u64 = 256;
 
 /// A [`SharedMemory`] that is found by a file with its name.
 ///
@@ -85,11 +88,12 @@ impl LinkedMemory {
     /// # Errors
     ///
     /// [`NotFound`](io::ErrorKind::NotFound) where the file or the object is missing;
+    /// [`InvalidData`](io::ErrorKind::InvalidData) where the file is none, or has more in it than a name;
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) where another program is just creating them.
     pub fn open(link: impl AsRef<Path>) -> Result<Self> {
         let link = link.as_ref().to_owned();
         let fail = |error| Error::new("read", object(&link), error);
-        let name = fs::read_to_string(&link).map_err(fail)?;
+        let name = read_link(&link).map_err(fail)?;
         if name.is_empty() {
             return Err(fail(io::Error::new(
                 io::ErrorKind::WouldBlock,
@@ -144,13 +148,26 @@ impl Deref for LinkedMemory {
 
 impl Drop for LinkedMemory {
     fn drop(&mut self) {
-        let named = || fs::read_to_string(&self.link).ok();
+        let named = || read_link(&self.link).ok();
         // Somebody may have linked another object by the same file meanwhile.
         if self.memory.is_owner() && named().as_deref() == Some(self.memory.name().as_str()) {
             // Nobody is left to be told of an error.
             let _ = fs::remove_file(&self.link);
         }
     }
+}
+
+/// What the file tells. Whatever is at the path, it is not waited for, and no more is read than a name may have.
+fn read_link(link: &Path) -> io::Result<String> {
+    let file = fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(link)?;
+    let mut name = String::new();
+    if file.metadata()?.is_file() {
+        file.take(NAME_LEN + 1).read_to_string(&mut name)?;
+        if name.len() as u64 <= NAME_LEN {
+            return Ok(name);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file with a name in it"))
 }
 
 /// Makes the file appear with its contents.

@@ -131,7 +131,7 @@ pub(crate) fn checked_size(object: &str, len: u64) -> Result<i64> {
         Ok(size) if len <= limit => Ok(size),
         Ok(_) => Err(Error::new("size", object, Errno::EFBIG.into())
             .with_hint("`ulimit -f` (RLIMIT_FSIZE) bounds shared memory too")),
-        Err(error) => Err(Error::invalid_input("size", object, error)),
+        Err(_) => Err(Error::invalid_input("size", object, format!("nothing has {len} bytes"))),
     }
 }
 

@@ -30,7 +30,7 @@ use nix::{
     fcntl::{AT_FDCWD, AtFlags, OFlag, open},
     sys::{
         mman::{shm_open, shm_unlink},
-        stat::{FileStat, Mode, fchmod, fstat, stat},
+        stat::{FileStat, Mode, SFlag, fchmod, fstat, stat},
     },
     unistd::linkat,
 };
@@ -429,9 +429,14 @@ fn give_name(file: &OwnedFd, name: &ObjectName) -> Result<(), Errno> {
 /// Opens an object that has a size, which one in the making by another program has not.
 fn open_sized(name: &ObjectName, access: OFlag) -> Result<OwnedFd> {
     let fail = |error| Error::new("open", object(name), error);
-    let file = shm_open(name.as_c_str(), access | OFlag::O_CLOEXEC, Mode::empty())
-        .map_err(|errno| fail(errno.into()))?;
+    // Nonblocking, so that a FIFO of this name keeps nobody waiting.
+    let flags = access | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let file =
+        shm_open(name.as_c_str(), flags, Mode::empty()).map_err(|errno| fail(errno.into()))?;
     let stat = fstat(&file).map_err(|errno| fail(errno.into()))?;
+    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+        return Err(Error::invalid_input("open", object(name), "it is no shared memory"));
+    }
     if stat.st_size > 0 {
         return Ok(file);
     }

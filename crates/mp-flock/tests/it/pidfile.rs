@@ -139,3 +139,14 @@ fn a_race_has_one_winner() {
         assert!(!path.exists());
     });
 }
+
+#[test]
+fn a_fifo_keeps_nobody_waiting() {
+    isolated(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.pid");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(PidFile::owner(&path).unwrap(), None);
+        assert!(matches!(PidFile::create(&path), Err(PidFileError::Os(_))));
+    });
+}

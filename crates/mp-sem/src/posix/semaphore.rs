@@ -74,7 +74,8 @@ impl Semaphore {
     /// # Errors
     ///
     /// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied) without permission to
-    /// read and write, [`InvalidInput`](io::ErrorKind::InvalidInput) for a bad name.
+    /// read and write, [`InvalidInput`](io::ErrorKind::InvalidInput) for a bad name,
+    /// [`InvalidData`](io::ErrorKind::InvalidData) for a file that is too short to be a semaphore.
     #[doc(alias = "sem_open")]
     pub fn open(name: impl AsRef<str>) -> Result<Self> {
         let name = ObjectName::new(name)?;

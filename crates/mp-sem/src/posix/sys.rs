@@ -10,11 +10,14 @@
 #![allow(unsafe_code, reason = "system calls, and owns raw memory")]
 
 use std::{
-    ffi::{CStr, c_void},
-    io,
+    ffi::{CStr, OsStr, c_void},
+    fs, io,
     mem::size_of,
     num::NonZeroUsize,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     ptr::NonNull,
 };
 
@@ -41,6 +44,20 @@ unsafe extern "C" {
 
 /// The size of a semaphore in bytes; it must be aligned to a word.
 const SIZE: usize = size_of::<sem_t>();
+
+/// A file that is too short, which somebody has cut or which never was a semaphore: the C library would map it, and each use
+/// would be a deadly `SIGBUS`.
+fn check_file(name: &CStr) -> io::Result<()> {
+    let name = name.to_bytes();
+    let path = [&b"/dev/shm/sem."[..], name.strip_prefix(b"/").unwrap_or(name)].concat();
+    match fs::metadata(OsStr::from_bytes(&path)) {
+        Ok(file) if file.is_file() && file.len() < SIZE as u64 => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "it is too short for a semaphore"))
+        }
+        // The C library tells what is wrong.
+        _ => Ok(()),
+    }
+}
 
 /// A semaphore in shared memory.
 pub(super) struct Raw {
@@ -69,6 +86,7 @@ impl Raw {
     }
 
     pub(super) fn open(name: &CStr) -> io::Result<Self> {
+        check_file(name)?;
         // SAFETY: `name` is a C string.
         Self::named(unsafe { sem_open(name.as_ptr(), 0) })
     }

@@ -187,3 +187,20 @@ fn a_deadline_is_not_waited_for_by_the_wall_clock() {
         child.kill();
     });
 }
+
+/// What the C library would map, so that each use ends the process.
+#[test]
+fn a_file_that_is_too_short_is_refused() {
+    isolated(|| {
+        let name = unique_name("sem");
+        let path = format!("/dev/shm/sem.{name}");
+        for len in [0, 1, 16] {
+            fs::write(&path, vec![0; len]).unwrap();
+            let opened = Semaphore::open(&name).map(drop).map_err(|error| error.kind());
+            let created = CreateOptions::new().create(&name, 1).map(drop);
+            fs::remove_file(&path).unwrap();
+            assert_eq!(opened, Err(ErrorKind::InvalidData));
+            assert_eq!(created.unwrap_err().kind(), ErrorKind::InvalidData);
+        }
+    });
+}

@@ -105,3 +105,20 @@ fn an_opener_waits_for_the_link() {
         assert!(child.wait().success());
     });
 }
+
+/// Nobody waits for what is at the path, or reads it without end.
+#[test]
+fn what_is_no_file_with_a_name_is_refused() {
+    isolated(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let (fifo, long) = (directory.path().join("fifo"), directory.path().join("long"));
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::fs::write(&long, "x".repeat(1000)).unwrap();
+        for path in [&*fifo, &*long, directory.path(), "/dev/zero".as_ref()] {
+            let error = LinkedMemory::open(path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+        }
+        let waited = LinkedMemory::open_timeout(&fifo, Duration::from_secs(60));
+        assert!(matches!(waited, Err(TimeoutError::Os(_))), "{waited:?}");
+    });
+}

@@ -350,3 +350,17 @@ fn of_many_creators_one_wins() {
         posix::unlink(&name).unwrap();
     });
 }
+
+/// Nobody waits for whoever would open the other end.
+#[test]
+fn what_is_no_shared_memory_is_refused() {
+    isolated(|| {
+        let name = unique_name("shm");
+        let path = format!("/dev/shm/{name}");
+        nix::unistd::mkfifo(&*path, Mode::S_IRWXU).unwrap();
+        let opened = SharedMemory::open(&name).map(drop).map_err(|error| error.kind());
+        let read = ReadSharedMemory::open(&name).map(drop).map_err(|error| error.kind());
+        std::fs::remove_file(path).unwrap();
+        assert_eq!((opened, read), (Err(ErrorKind::InvalidInput), Err(ErrorKind::InvalidInput)));
+    });
+}
