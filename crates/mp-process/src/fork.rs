@@ -15,6 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     Builder, Child, SpawnError,
     clone::Side,
+    descriptors::behind_streams,
     entry,
     keeper::Keeper,
     process::Process,
@@ -89,6 +90,8 @@ fn run<R: Serialize>(
     task: impl FnOnce() -> R,
 ) -> Result<Arc<Process>, SpawnError> {
     let (ours, theirs) = SeqpacketSocket::pair()?;
+    let apart = |socket: SeqpacketSocket| behind_streams(socket).map_err(SpawnError::start);
+    let (ours, theirs) = (apart(ours)?.into(), apart(theirs)?.into());
     let parent = nix::unistd::getpid();
     // What is buffered would be written by both.
     let _ = io::stdout().flush();

@@ -11,6 +11,8 @@ use std::{
 use mp_os::{Error, Result};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+use crate::descriptors::behind_streams;
+
 /// Where a standard stream of a process comes from or goes to: for [`Builder::stdin`](crate::Builder::stdin) and its
 /// siblings.
 ///
@@ -55,24 +57,25 @@ impl Stdio {
 
     /// The stream for a new process and, as the `number`th standard stream, what its parent keeps.
     pub(crate) fn open(&self, number: usize) -> io::Result<(Option<OwnedFd>, Stream)> {
-        let theirs: OwnedFd = match &self.0 {
+        let theirs = match &self.0 {
             Kind::Inherited => return Ok((None, Stream::None)),
             Kind::Null => File::options().read(true).write(true).open("/dev/null")?.into(),
             Kind::Given(given) => given.try_clone()?,
             Kind::Captured => {
                 let memory = memfd_create(c"mp-captured", MFdFlags::MFD_CLOEXEC)?;
                 let ours = Captured(Arc::new(memory.try_clone()?.into()));
-                return Ok((Some(memory), Stream::Captured(ours)));
+                return Ok((Some(behind_streams(memory)?), Stream::Captured(ours)));
             }
             Kind::Piped => {
                 let (reader, writer) = io::pipe()?;
+                let (reader, writer) = (behind_streams(reader)?, behind_streams(writer)?);
                 return Ok(match number {
-                    0 => (Some(reader.into()), Stream::Writer(writer)),
-                    _ => (Some(writer.into()), Stream::Reader(reader)),
+                    0 => (Some(reader), Stream::Writer(writer.into())),
+                    _ => (Some(writer), Stream::Reader(reader.into())),
                 });
             }
         };
-        Ok((Some(theirs), Stream::None))
+        Ok((Some(behind_streams(theirs)?), Stream::None))
     }
 
     /// Whether this process has something to say about the stream.

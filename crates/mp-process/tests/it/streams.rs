@@ -2,8 +2,9 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use mp_process::{Builder, Stdio};
+use mp_process::{Builder, StartMethod, Stdio};
 use mp_testkit::isolated;
+use nix::libc;
 
 use crate::every_method;
 
@@ -123,5 +124,33 @@ fn input_is_not_captured() {
     isolated(|| {
         let error = Builder::new().stdin(Stdio::captured()).spawn(|()| (), ()).unwrap_err();
         assert!(error.to_string().contains("standard input"), "{error}");
+    });
+}
+
+/// Streams are given, and the process that gives them has closed its own: so what is opened for them has their numbers.
+#[test]
+fn streams_from_a_process_that_has_none() {
+    fn told(method: StartMethod) -> (String, String, usize) {
+        for stream in 0..3 {
+            #[expect(unsafe_code, reason = "what is tested")]
+            // SAFETY: this process does not use it.
+            unsafe {
+                libc::close(stream);
+            }
+        }
+        let builder = Builder::new().start_method(method).stderr(Stdio::captured());
+        let builder = builder.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = builder.spawn(echo, ()).unwrap();
+        child.take_stdin().unwrap().write_all(b"text").unwrap();
+        let out = io::read_to_string(child.take_stdout().unwrap()).unwrap();
+        let err = child.captured_stderr().unwrap();
+        let len = child.join().unwrap();
+        (out, err.text().unwrap(), len)
+    }
+    isolated(|| {
+        every_method(|method| {
+            let expected = ("out text".to_owned(), "err text".to_owned(), 4);
+            assert_eq!(mp_process::spawn(told, method).unwrap().join().unwrap(), expected);
+        });
     });
 }
