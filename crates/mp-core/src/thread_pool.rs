@@ -5,7 +5,7 @@ mod meter;
 mod waiting;
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -191,6 +191,7 @@ impl ThreadPool {
     ///
     /// As for [`join`](Self::join), where it waits.
     pub fn shutdown(mut self, wait: bool, cancel: bool) -> Result<()> {
+        self.crew.check_ours("shut down")?;
         self.close();
         if cancel {
             self.cancel_queued();
@@ -203,6 +204,7 @@ impl ThreadPool {
     }
 
     fn open(&self) -> Result<&rayon::ThreadPool> {
+        self.crew.check_ours("give a task to")?;
         let rayon = self.rayon.as_ref().filter(|_| !self.crew.is_closed.load(Relaxed));
         rayon.ok_or(Error::Stopped(PoolStopped::Closed))
     }
@@ -216,6 +218,11 @@ impl ThreadPool {
 
     /// Waits for the ends of the threads, which come after that of the last task: false when `deadline` has passed first.
     fn end(&mut self, deadline: Deadline) -> Result<bool> {
+        if let Err(error) = self.crew.check_ours("end") {
+            // What is left of it is memory, which goes with this process.
+            mem::forget((self.rayon.take(), mem::take(&mut self.threads)));
+            return Err(error);
+        }
         self.close();
         self.rayon = None;
         let this = thread::current().id();

@@ -14,7 +14,7 @@ use std::{
     task::Waker,
 };
 
-use mp_os::Deadline;
+use mp_os::{Deadline, process_id};
 use mp_process::Panic;
 use parking_lot::{Condvar, Mutex};
 use rayon::Yield;
@@ -31,6 +31,8 @@ use crate::{
 };
 
 pub(super) struct Crew {
+    /// The process that has the threads: a copy of it by `fork(2)` has none of them.
+    maker: u32,
     pub(super) is_closed: AtomicBool,
     /// Those of the tasks that have not begun.
     pub(super) waiting: Waiting,
@@ -59,6 +61,7 @@ thread_local! {
 impl Crew {
     pub(super) fn new(workers: usize) -> Self {
         Self {
+            maker: process_id(),
             is_closed: AtomicBool::new(false),
             waiting: Waiting::default(),
             turn: Mutex::default(),
@@ -70,6 +73,18 @@ impl Crew {
             queued: AtomicU64::new(0),
             counts: (0..workers).map(|_| Count::default()).collect(),
         }
+    }
+
+    /// That the threads are of this process, and not of the one that it was forked off.
+    ///
+    /// # Errors
+    ///
+    /// Where they are not: nobody runs a task.
+    pub(super) fn check_ours(&self, verb: &'static str) -> Result<()> {
+        if self.maker == process_id() {
+            return Ok(());
+        }
+        Err(mp_os::Error::invalid_input(verb, "thread pool", "it is the parent process's").into())
     }
 
     /// Calls what each thread calls once: false where it panics.
@@ -171,10 +186,14 @@ impl Crew {
 
 impl Engine for Crew {
     fn check(&self) -> Result<()> {
-        Ok(())
+        self.check_ours("wait for")
     }
 
     fn wait_until(&self, deadline: Deadline, done: &mut dyn FnMut() -> bool) -> Result<bool> {
+        if done() {
+            return Ok(true);
+        }
+        self.check()?;
         // With a deadline nobody helps: a task may take longer.
         if deadline.instant().is_some() || !ptr::eq(CREW.get(), self) {
             return Ok(self.look_until(deadline, done, || false));

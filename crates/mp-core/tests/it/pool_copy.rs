@@ -131,3 +131,48 @@ fn a_copy_of_a_task_that_is_awaited_ends() {
         threads.join().unwrap();
     });
 }
+
+/// Which has none of its threads.
+#[test]
+fn a_copy_of_a_pool_of_threads_runs_nothing() {
+    isolated(|| {
+        let is_refused = |error: Option<Error>| {
+            error.is_some_and(|error| error.to_string().contains("the parent process's"))
+        };
+        for end in 0..3 {
+            let mut pool = Some(ThreadPool::new(2).unwrap());
+            let gate = Queue::bounded(9).unwrap();
+            let theirs = gate.clone();
+            let wait = move |()| -> u32 { theirs.get().unwrap() };
+            let submit = |_| pool.as_ref().unwrap().submit(wait.clone(), ()).unwrap();
+            let mut tasks: Vec<_> = (0..3).map(submit).collect();
+            let copy = fork_child(|| {
+                let own = pool.take().unwrap();
+                let mut theirs = tasks.drain(..);
+                let refused = [
+                    is_refused(own.map(|n: u32| n, [1]).err()),
+                    is_refused(own.submit(|n: u32| n, 1).err()),
+                    is_refused(theirs.next().unwrap().get().err().map(Error::from)),
+                    is_refused(block_on(theirs.next().unwrap()).err().map(Error::from)),
+                    match end {
+                        0 => is_refused(own.join().err()),
+                        1 => is_refused(own.shutdown(false, false).err()),
+                        _ => {
+                            drop(own);
+                            true
+                        }
+                    },
+                ];
+                let all = refused.iter().all(|refused| *refused);
+                if !all {
+                    println!("{refused:?}");
+                }
+                i32::from(!all)
+            });
+            assert!(copy.wait_timeout(LONG).is_ok_and(|status| status.success()));
+            (0..3).for_each(|n| gate.put(n).unwrap());
+            assert_eq!(tasks.into_iter().map(|task| task.get().unwrap()).sum::<u32>(), 3);
+            pool.unwrap().join().unwrap();
+        }
+    });
+}
