@@ -20,6 +20,8 @@ use crate::Result;
 /// The function is a plain one or a closure that captures nothing: what it needs comes in its argument, which may hold
 /// handles (queues, files in an [`Fd`](crate::Fd), ...). Nothing has to be called from `main`.
 ///
+/// One that never returns needs the type of what it would return, as `|()| -> () { loop { ... } }`.
+///
 /// Dropping the handle leaves the child running. When this process ends by itself, by a return from `main` or by `exit`, it
 /// waits for the child first, unless that is a [daemon](ProcessBuilder::daemon); when it is killed, the child is killed too.
 ///

@@ -100,6 +100,17 @@ impl Holder {
 /// # Errors
 ///
 /// What reading `/proc` fails with.
+///
+/// # Examples
+///
+/// ```
+/// use mp_flock::{Flock, holders};
+///
+/// let file = tempfile::tempfile().unwrap();
+/// let lock = Flock::exclusive().lock(file)?;
+/// assert_eq!(holders(&*lock)?[0].pid(), Some(std::process::id()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias("lslocks", "fuser"))]
 pub fn holders(file: impl AsFd) -> Result<Vec<Holder>> {
     let fd = file.as_fd();

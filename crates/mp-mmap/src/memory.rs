@@ -48,6 +48,22 @@ impl From<OutOfBounds> for Error {
 /// Bytes that others may write and that we may only read: the part of [`Memory`] that a read-only mapping has too.
 ///
 /// It is borrowed from whoever mapped the memory, which therefore stays mapped.
+///
+/// # Examples
+///
+/// ```
+/// use mp_mmap::{Mapping, ReadMemory};
+///
+/// fn sum(memory: &ReadMemory) -> u64 {
+///     (0..memory.len() / 8).map_while(|index| memory.read::<u64>(8 * index).ok()).sum()
+/// }
+///
+/// let memory = Mapping::anonymous(4096)?;
+/// memory.write(8, 40_u64)?;
+/// memory.write(80, 2_u64)?;
+/// assert_eq!(sum(&memory), 42);
+/// # Ok::<(), mp_mmap::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ReadMemory {
     ptr: *mut u8,
@@ -328,6 +344,17 @@ impl Deref for Memory {
 }
 
 /// A part of some memory, borrowed from the whole.
+///
+/// # Examples
+///
+/// ```
+/// let memory = mp_mmap::Mapping::anonymous(4096)?;
+/// let part = memory.part(1024, 16)?;
+/// part.copy_in(0, b"in the middle")?;
+/// assert_eq!(memory.read::<[u8; 13]>(1024)?, *b"in the middle");
+/// assert!(part.copy_in(10, b"too long").is_err(), "it ends after 16 bytes");
+/// # Ok::<(), mp_mmap::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Part<'m, M = Memory> {
     memory: M,

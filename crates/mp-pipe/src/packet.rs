@@ -8,10 +8,37 @@ use mp_os::{
 use crate::{PIPE_BUF, end::end, handle::Handle, sys, writer::check_message};
 
 /// The end of a packet pipe that packets come out of; see [`packets`](crate::packets).
+///
+/// # Examples
+///
+/// ```
+/// use mp_pipe::{PIPE_BUF, TimeoutError};
+/// use std::time::Duration;
+///
+/// let (reader, writer) = mp_pipe::packets()?;
+/// let mut packet = [0; PIPE_BUF];
+/// let nothing = reader.recv_timeout(&mut packet, Duration::from_millis(1));
+/// assert!(matches!(nothing, Err(TimeoutError::TimedOut)));
+/// writer.send(b"a whole packet")?;
+/// assert_eq!(reader.recv(&mut packet)?, Some(14));
+/// # Ok::<(), mp_pipe::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PacketReader(pub(crate) Handle);
 
 /// The end of a packet pipe that packets go into; see [`packets`](crate::packets).
+///
+/// # Examples
+///
+/// ```
+/// let (reader, writer) = mp_pipe::packets()?;
+/// writer.send(b"one")?;
+/// writer.send(b"two")?;
+/// drop(reader);
+/// let error = writer.send(b"three").unwrap_err();
+/// assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+/// # Ok::<(), mp_pipe::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PacketWriter(pub(crate) Handle);
 

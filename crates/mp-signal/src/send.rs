@@ -88,6 +88,18 @@ impl fmt::Display for Target<'_> {
 ///
 /// [`InvalidInput`](io::ErrorKind::InvalidInput), before any call, for numbers that `kill(2)` takes for "my group" or
 /// "everybody"; `ESRCH` where there is no such target, `EPERM` where it belongs to somebody else.
+///
+/// # Examples
+///
+/// ```
+/// use mp_signal::{Signal, exists, send};
+///
+/// let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+/// assert!(exists(&child)?);
+/// send(&child, Signal::KILL)?;
+/// child.wait().unwrap();
+/// # Ok::<(), mp_signal::Error>(())
+/// ```
 #[doc(alias("kill", "killpg", "tgkill", "raise", "pidfd_send_signal"))]
 pub fn send<'fd>(target: impl Into<Target<'fd>>, signal: Signal) -> Result<()> {
     let target = target.into();

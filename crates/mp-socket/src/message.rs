@@ -14,6 +14,22 @@ use nix::{libc, sys::socket::SockaddrLike};
 use crate::sys::{self, Arrival, MAX_FDS};
 
 /// A message, or some bytes of a stream, with the descriptors that came along.
+///
+/// # Examples
+///
+/// ```
+/// use mp_socket::SeqpacketSocket;
+/// use std::{fs::File, os::fd::AsFd};
+///
+/// let (ours, theirs) = SeqpacketSocket::pair()?;
+/// ours.send_with_fds(b"a file", &[File::open("/dev/null").unwrap().as_fd()])?;
+/// let mut buffer = [0; 64];
+/// let received = theirs.recv_with_fds(&mut buffer)?.expect("the peer is there");
+/// assert_eq!(&buffer[..received.len], b"a file");
+/// let file = File::from(received.fds.into_iter().next().unwrap());
+/// # drop(file);
+/// # Ok::<(), mp_socket::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Received {

@@ -96,6 +96,22 @@ const DOMAINS: [libc::c_int; 2] = [libc::AF_INET, libc::AF_INET6];
 /// Accepts TCP connections: [`std::net::TcpListener`] with deadlines.
 ///
 /// In nonblocking mode, as every [`Listener`](crate::Listener) is.
+///
+/// # Examples
+///
+/// ```
+/// use mp_socket::{TcpListener, TcpStream, TryError};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap())?;
+/// assert!(matches!(listener.try_accept(), Err(TryError::WouldBlock)));
+/// let client = TcpStream::connect(listener.local_address()?)?;
+/// let (served, _address) = listener.accept()?;
+/// client.write(b"hello")?;
+/// let mut buffer = [0; 8];
+/// let len = served.read(&mut buffer)?;
+/// assert_eq!(&buffer[..len], b"hello");
+/// # Ok::<(), mp_socket::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct TcpListener(net::TcpListener);
 

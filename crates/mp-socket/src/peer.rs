@@ -14,6 +14,14 @@ use nix::{
 ///
 /// The kernel noted them when the peer called `connect(2)`, `listen(2)` or `socketpair(2)`; they cannot be forged, and
 /// they do not change when the socket is handed to another process or when that one changes its user.
+///
+/// # Examples
+///
+/// ```
+/// let (ours, _theirs) = mp_socket::UnixStream::pair()?;
+/// assert_eq!(ours.peer_credentials()?.pid, std::process::id(), "of this process, so far");
+/// # Ok::<(), mp_socket::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Credentials {

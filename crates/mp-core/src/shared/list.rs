@@ -24,7 +24,8 @@ const NUMBER: usize = size_of::<i64>();
 ///
 /// **There is no lock inside.** An item that somebody sets meanwhile may be read as any mixture of the old and the new one, or be
 /// an [error](io::ErrorKind::InvalidData); so may one whose writer was killed half-way, until it is set again. Take a
-/// [`Lock`](crate::Lock) around what must be whole. Whatever others write into the memory, nothing worse than that comes of it.
+/// [`Lock`](crate::Lock) around what must be whole. Whatever others write into the memory, nothing worse than that comes of it;
+/// for who truncates it, see [`SharedMemory`].
 ///
 /// | Python | here |
 /// |---|---|

@@ -91,6 +91,18 @@ impl Condition {
 travels!(Condition);
 
 /// The lock of a [`Condition`] is held; dropping this releases it.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let condition = mp_core::Condition::new()?;
+/// let mut guard = condition.lock()?;
+/// assert!(!guard.wait_timeout(Duration::from_millis(1))?, "nobody has notified it");
+/// assert!(!guard.notify_one()?, "nobody waits");
+/// # Ok::<(), mp_core::Error>(())
+/// ```
 #[must_use = "the lock is released when the guard is dropped"]
 #[derive(Debug)]
 pub struct ConditionGuard<'a> {
