@@ -17,9 +17,8 @@ use crate::Result;
 /// A handle: clones share one mapping. Sent to another process, it is opened there by its name. The name goes when the last
 /// handle of its creator goes, unless it was [kept](Self::create_persistent); who has the memory open keeps it.
 ///
-/// Whoever may open it may also truncate it, and what touches memory that is cut off is killed by `SIGBUS`: among programs that
-/// are not to be trusted, use [`copy_out_guarded`](Memory::copy_out_guarded) and its sibling, or an [`Array`](crate::Array),
-/// which nobody can truncate.
+/// Whoever may open it may also truncate it, and what touches memory that is cut off is killed by `SIGBUS`. Among programs that
+/// are not to be trusted, use an [`Array`](crate::Array), which nobody can truncate, or the guarded copies of mp-mmap.
 ///
 /// # Examples
 ///
