@@ -9,7 +9,7 @@ use crate::{Backend, fill, for_every_backend};
 
 for_every_backend! {
     writer_killed_before_writing, reader_killed_before_reading, framed_writer_killed_in_a_message,
-    message_writer_killed, writer_killed_before_a_splice, reader_killed_before_a_splice,
+    framed_reader_killed_before_reading, message_writer_killed, writer_killed_before_a_splice, reader_killed_before_a_splice,
 }
 
 /// Runs `wait` while a child has `end` too, which the parent drops, and is killed once the wait sleeps.
@@ -78,6 +78,20 @@ fn reader_killed_before_a_splice(backend: &impl Backend) {
     let (reader, writer) = full();
     let moved = while_holder_is_killed(reader, || writer.splice_from_timeout(&source, 9, long));
     assert_eq!(mp_pipe::Error::from(moved.unwrap_err()).kind(), ErrorKind::BrokenPipe);
+}
+
+/// Whoever waits for room for a frame, or for the rest of one, sees that nobody will read it.
+fn framed_reader_killed_before_reading(backend: &impl Backend) {
+    let long = Duration::from_secs(30);
+    let (reader, writer) = backend.ends();
+    let mut sender = Framed::new(writer);
+    let sent = while_holder_is_killed(reader, || sender.send_timeout(&[7; 1 << 20], long));
+    assert_eq!(mp_pipe::Error::from(sent.unwrap_err()).kind(), ErrorKind::BrokenPipe);
+    let (reader, writer) = backend.ends();
+    let mut sender = Framed::new(writer);
+    assert!(sender.try_send(&[7; 1 << 20]).is_ok() && sender.pending() > 0);
+    let flushed = while_holder_is_killed(reader, || sender.flush());
+    assert_eq!(flushed.unwrap_err().kind(), ErrorKind::BrokenPipe);
 }
 
 /// Whatever was written before, the receiver gets whole messages and then the end or an error, never half of one.
