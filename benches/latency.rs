@@ -4,11 +4,11 @@ use criterion::Criterion;
 use mp_benches::{
     Cores, Group, Link, Ratio, hand_over,
     link::{
-        BytesLink, ConnectionLink, DatagramLink, EventFd, FifoLink, Futex, LineLink, MappedFile,
-        NamedDatagramLink, NamedSemaphore, NamedSeqpacketLink, NamedStreamLink, NumberLink,
-        PipeLink, PosixQueueLink, PosixSemaphore, RingLink, SeqpacketLink, SharedLink, SignalLink,
-        Spin, StdPipeLink, StdStreamLink, StreamLink, SysvQueueLink, SysvSemaphore, TcpLink,
-        UdpLink,
+        BorrowedLink, BytesLink, ConnectionLink, DatagramLink, EventFd, FifoLink, Futex, LineLink,
+        MappedFile, NamedDatagramLink, NamedSemaphore, NamedSeqpacketLink, NamedStreamLink,
+        NumberLink, PipeLink, PosixQueueLink, PosixSemaphore, RingLink, SeqpacketLink, SharedLink,
+        SignalLink, Spin, StdPipeLink, StdStreamLink, StreamLink, SysvQueueLink, SysvSemaphore,
+        TcpLink, UdpLink,
     },
     run, there_and_back, wake_and_be_woken,
 };
@@ -47,6 +47,7 @@ fn spinning(criterion: &mut Criterion) {
     there_and_back::<NumberLink>(&mut group, Cores::Two);
     there_and_back::<RingLink>(&mut group, Cores::Two);
     there_and_back::<BytesLink>(&mut group, Cores::Two);
+    there_and_back::<BorrowedLink>(&mut group, Cores::Two);
     group.finish();
 }
 

@@ -49,8 +49,8 @@ impl Link for BytesLink {
     }
 }
 
-/// The same of byte vectors whose sender keeps them: as with whatever else takes slices, one copy goes into the queue, and one
-/// comes out of it, into a new vector.
+/// The same of byte vectors whose sender keeps them and whose receiver has memory for them: as with whatever else takes slices,
+/// one copy goes into the queue, and one comes out of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct BorrowedLink(Queue<Vec<u8>>);
 
@@ -66,7 +66,7 @@ impl Link for BorrowedLink {
     }
 
     fn recv(&mut self, message: &mut Vec<u8>) {
-        *message = self.0.get().expect("an open queue");
+        self.0.get_into(message).expect("an open queue");
     }
 }
 

@@ -1,6 +1,7 @@
 mod batch;
 mod borrowed;
 mod error;
+mod into;
 mod joinable;
 mod simple;
 
@@ -47,7 +48,8 @@ const KEPT_LEN: usize = 4 << 20;
 ///
 /// Unlike Python's queue it has no feeder thread: `put` blocks while the queue is full, a process may exit right after it,
 /// and `is_empty` is exact. Items travel as [`serde`] bytes; a handle (of a queue, a file, a socket) cannot be an item,
-/// because its descriptor cannot lie in memory.
+/// because its descriptor cannot lie in memory. Whoever passes long ones on and keeps their memory has [`put_ref`](Self::put_ref)
+/// and [`get_into`](Self::get_into).
 ///
 /// # Examples
 ///

@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 #[rustfmt::skip]
 const SUBJECTS: &[(&str, Kind, &str)] = &[
     ("Queue", Kind::Memory, "`mp_core::Queue` of byte vectors: any number of processes at each end"),
-    ("Queue-ref", Kind::Memory, "`mp_core::Queue` of byte vectors that their sender keeps"),
+    ("Queue-ref", Kind::Memory, "`mp_core::Queue` of byte vectors that their owners keep: `put_ref`, `get_into`"),
     ("Queue-u64", Kind::Memory, "`mp_core::Queue` of integers"),
     ("ring", Kind::Memory, "`mp_channel::Ring`, the bytes below a `Queue`"),
     ("ring-batch", Kind::Memory, "`mp_channel::Ring`, many records under one lock"),

@@ -1,6 +1,7 @@
 //! Batches, polling, counting, and the least of a queue; and what Python's tests ask of queues.
 
 use std::{
+    iter,
     os::fd::AsFd,
     time::{Duration, Instant},
 };
@@ -18,6 +19,7 @@ crate::methods::for_each_method! {
     + by fork:
     batches_wait_for_room,
     waiting_over_queues_and_processes,
+    consumers_killed_in_get_into_take_one_item_with_them_at_most,
     the_least_of_a_queue,
     items_of_parent_and_child_come_in_order,
     a_child_passes_a_queue_on,
@@ -80,6 +82,77 @@ fn waiting_over_queues_and_processes() {
     two.arm().unwrap();
     let now = Deadline::after(Duration::ZERO);
     assert!(!poll::wait(two.as_fd(), Interest::Readable, now).unwrap());
+}
+
+#[test]
+fn items_come_into_memory_that_is_there() {
+    isolated(|| {
+        let queue = Queue::<Vec<u8>>::bounded(8).unwrap();
+        let mut item = Vec::with_capacity(6 << 20);
+        let memory = item.as_ptr();
+        for len in [0, 1, 100, 70_000, 5 << 20, 300_000, 7] {
+            queue.put((0..len).map(|n| n as u8).collect()).unwrap();
+        }
+        for len in [0, 1, 100, 70_000, 5 << 20, 300_000, 7] {
+            queue.get_into_timeout(&mut item, LONG).unwrap();
+            assert!(item.len() == len && item.iter().enumerate().all(|(n, &byte)| byte == n as u8));
+        }
+        let start = Instant::now();
+        let timeout = Duration::from_millis(30);
+        assert!(matches!(queue.get_into_timeout(&mut item, timeout), Err(GetError::Empty)));
+        assert!(start.elapsed() >= timeout && item.is_empty());
+        assert!(matches!(queue.try_get_into(&mut item), Err(GetError::Empty)));
+        assert!(matches!(queue.get_into_deadline(&mut item, start), Err(GetError::Empty)));
+        queue.close();
+        assert!(matches!(queue.get_into(&mut item), Err(GetError::Closed)));
+        assert_eq!(item.as_ptr(), memory, "it is the same memory all the while");
+        assert!(item.capacity() >= 6 << 20);
+    });
+}
+
+/// An item whose contents are not in the ring, with its number at either end.
+fn long_item(number: u64) -> Vec<u8> {
+    let mut item = vec![number as u8; 200_000];
+    item[..8].copy_from_slice(&number.to_le_bytes());
+    item[200_000 - 8..].copy_from_slice(&number.to_le_bytes());
+    item
+}
+
+fn number_of(item: &[u8]) -> u64 {
+    let number = u64::from_le_bytes(item[..8].try_into().unwrap());
+    assert!(item == long_item(number), "torn");
+    number
+}
+
+fn consumers_killed_in_get_into_take_one_item_with_them_at_most() {
+    let (items, taken) = (Queue::bounded(8).unwrap(), Queue::bounded(1 << 16).unwrap());
+    let consume = |(items, taken): (Queue<Vec<u8>>, Queue<u64>)| {
+        let mut item = Vec::new();
+        while items.get_into(&mut item).is_ok() {
+            taken.put(number_of(&item)).unwrap();
+        }
+    };
+    let mut put = 0;
+    let kills = 10;
+    for _ in 0..kills {
+        let child = Process::spawn(consume, (items.clone(), taken.clone())).unwrap();
+        for _ in 0..20 {
+            items.put_timeout(long_item(put), LONG).unwrap();
+            put += 1;
+        }
+        child.kill().unwrap();
+        child.join().unwrap_err();
+    }
+    items.close();
+    let mut all: Vec<u64> =
+        iter::from_fn(|| items.get().ok()).map(|item| number_of(&item)).collect();
+    taken.close();
+    all.extend(iter::from_fn(|| taken.get().ok()));
+    all.sort_unstable();
+    let count = all.len() as u64;
+    all.dedup();
+    assert_eq!(all.len() as u64, count, "an item came twice");
+    assert!(put - count <= kills, "{} items are lost with {kills} kills", put - count);
 }
 
 #[test]
