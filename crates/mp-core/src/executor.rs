@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::completed::{
-    AsCompleted, WaitFor, Waited, as_completed, wait, wait_deadline, wait_timeout,
+    AsCompleted, WaitFor, Waited, as_completed, try_wait, wait, wait_deadline, wait_timeout,
 };
 use crate::{Pool, PoolStats, Result, Task, TaskError, ThreadPool};
 

@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mp_os::Deadline;
 use mp_process::{AnyChild, Captured, Child, ProcessError, Signal};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -98,7 +97,7 @@ impl<R> Process<R> {
     ///
     /// Where the operating system refuses the wait.
     pub fn wait(&self) -> Result<()> {
-        Ok(self.0.wait(Deadline::never()).map(drop)?)
+        Ok(self.0.wait()?)
     }
 
     /// [`wait`](Self::wait) for at most `timeout`: whether the process has ended.
@@ -107,7 +106,7 @@ impl<R> Process<R> {
     ///
     /// As for [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool> {
-        Ok(self.0.wait(Deadline::after(timeout))?)
+        Ok(self.0.wait_timeout(timeout)?)
     }
 
     /// [`wait`](Self::wait) until `deadline` at the latest: whether the process has ended.
@@ -116,7 +115,7 @@ impl<R> Process<R> {
     ///
     /// As for [`wait`](Self::wait).
     pub fn wait_deadline(&self, deadline: Instant) -> Result<bool> {
-        Ok(self.0.wait(Deadline::at(deadline))?)
+        Ok(self.0.wait_deadline(deadline)?)
     }
 
     /// Asks the process to stop what it does, with `SIGINT`, as a terminal does.

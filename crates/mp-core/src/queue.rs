@@ -119,7 +119,8 @@ impl<T> Queue<T> {
     /// Makes the [descriptor](AsFd) readable if there is an item, or as soon as there is one, and when the queue is closed.
     ///
     /// For `poll`, `epoll` and async runtimes: when [`try_get`](Self::try_get) has said [`GetError::Empty`], arm, wait for
-    /// the descriptor, and get again. Others get too, so it may be empty again by then.
+    /// the descriptor, and get again, without waiting: others get too, and a `put` that was killed right before its end has said that
+    /// there is something, so it may be empty.
     ///
     /// # Errors
     ///

@@ -1,5 +1,7 @@
 use std::{borrow::Cow, error, fmt, io};
 
+use nix::libc;
+
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -80,9 +82,17 @@ impl Error {
         &self.0.object
     }
 
-    /// What may help, if anything is known.
+    /// What may help, if anything is known: what was [given](Self::with_hint), else the name of the limit that the cause is about.
     pub fn hint(&self) -> Option<&str> {
-        self.0.hint.as_deref()
+        self.0.hint.as_deref().or(match self.raw_os_error() {
+            Some(libc::EMFILE) => {
+                Some("`ulimit -n` (RLIMIT_NOFILE) bounds a process's descriptors")
+            }
+            Some(libc::ENFILE) => {
+                Some("`sysctl fs.file-max` bounds the open files of all processes")
+            }
+            _ => None,
+        })
     }
 
     /// The category of the cause.
@@ -98,19 +108,19 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { verb, object, hint, source } = &*self.0;
+        let Inner { verb, object, source, .. } = &*self.0;
         write!(f, "failed to {verb} {object}: {source}")?;
-        hint.as_ref().map_or(Ok(()), |hint| write!(f, "; hint: {hint}"))
+        self.hint().map_or(Ok(()), |hint| write!(f, "; hint: {hint}"))
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { verb, object, hint, source } = &*self.0;
+        let Inner { verb, object, source, .. } = &*self.0;
         f.debug_struct("Error")
             .field("verb", verb)
             .field("object", object)
-            .field("hint", hint)
+            .field("hint", &self.hint())
             .field("source", source)
             .finish()
     }
@@ -152,6 +162,14 @@ pub enum TimeoutError {
 macro_rules! outcome {
     ($outcome:ident { $($expected:ident: $text:literal, $kind:ident;)+ }) => {
         impl $outcome {
+            /// The category, as that of the [`io::Error`](std::io::Error) that this converts into.
+            pub fn kind(&self) -> std::io::ErrorKind {
+                match self {
+                    $(Self::$expected => std::io::ErrorKind::$kind,)+
+                    Self::Os(error) => error.kind(),
+                }
+            }
+
             /// The error of the operating system, if that is what this is.
             pub fn os_error(&self) -> Option<&$crate::Error> {
                 match self {
@@ -185,8 +203,8 @@ macro_rules! outcome {
         impl From<$outcome> for std::io::Error {
             fn from(outcome: $outcome) -> Self {
                 match outcome {
-                    $($outcome::$expected => Self::new(std::io::ErrorKind::$kind, outcome),)+
                     $outcome::Os(error) => error.into(),
+                    expected => Self::new(expected.kind(), expected),
                 }
             }
         }
@@ -220,9 +238,31 @@ impl From<TimeoutError> for Error {
     }
 }
 
+/// For `?` in functions of which [`Error`] is the error.
+impl From<TryError> for Error {
+    fn from(outcome: TryError) -> Self {
+        match outcome {
+            TryError::WouldBlock => {
+                Self::new("finish", "operation", io::ErrorKind::WouldBlock.into())
+            }
+            TryError::Os(error) => error,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_of_descriptors_is_named() {
+        let full = || Error::new("create", "a pipe", io::Error::from_raw_os_error(libc::EMFILE));
+        assert!(full().hint().unwrap().contains("RLIMIT_NOFILE"));
+        assert!(full().to_string().contains("; hint: `ulimit -n`"));
+        assert_eq!(full().with_hint("close some").hint(), Some("close some"));
+        let other = Error::new("create", "a pipe", io::Error::from_raw_os_error(libc::EINVAL));
+        assert_eq!(other.hint(), None);
+    }
 
     #[test]
     fn an_error_becomes_an_io_error_of_its_kind() {

@@ -12,7 +12,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use mp_os::{Deadline, Result};
@@ -107,12 +107,39 @@ impl AnyChild {
         !self.process.wait(Deadline::after(Duration::ZERO)).unwrap_or(false)
     }
 
-    /// Waits until it has ended: true once it has, false when `deadline` has passed first.
+    /// Waits until it has ended.
     ///
     /// # Errors
     ///
     /// What `ppoll(2)` fails with.
-    pub fn wait(&self, deadline: Deadline) -> Result<bool> {
+    pub fn wait(&self) -> Result<()> {
+        self.wait_until(Deadline::never()).map(drop)
+    }
+
+    /// [`wait`](Self::wait): true once it has ended, false when `timeout` has passed first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait`](Self::wait).
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<bool> {
+        self.wait_until(Deadline::after(timeout))
+    }
+
+    /// [`wait`](Self::wait): true once it has ended, false when `deadline` has passed first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait`](Self::wait).
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<bool> {
+        self.wait_until(Deadline::at(deadline))
+    }
+
+    /// [`wait_deadline`](Self::wait_deadline), with a deadline that may be never.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait`](Self::wait).
+    pub fn wait_until(&self, deadline: Deadline) -> Result<bool> {
         self.process.wait(deadline)
     }
 
@@ -240,6 +267,6 @@ pub fn active_children() -> Vec<AnyChild> {
 pub(crate) fn wait_for_all() {
     for child in active_children().iter().filter(|child| !child.is_daemon) {
         // Where it cannot be waited for, it ends with this process.
-        let _ = child.wait(Deadline::never());
+        let _ = child.wait();
     }
 }

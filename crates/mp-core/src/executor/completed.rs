@@ -197,6 +197,11 @@ pub fn wait<R>(tasks: impl IntoIterator<Item = Task<R>>, until: WaitFor) -> Wait
     wait_until(tasks, until, Deadline::never())
 }
 
+/// [`wait`] without waiting: which have ended by now.
+pub fn try_wait<R>(tasks: impl IntoIterator<Item = Task<R>>, until: WaitFor) -> Waited<R> {
+    wait_timeout(tasks, until, Duration::ZERO)
+}
+
 /// [`wait`] for at most `timeout`.
 pub fn wait_timeout<R>(
     tasks: impl IntoIterator<Item = Task<R>>,

@@ -72,7 +72,8 @@ fn waiting_over_queues_and_processes() {
     let sources: [&dyn Source; 3] = [&one, &sentinel, &two];
     let patience = Deadline::after(LONG);
     assert_eq!(select(&sources, patience).unwrap(), [2]);
-    assert_eq!(two.try_get().unwrap(), 7);
+    // Not `try_get`: a producer says that there is something, and then commits it.
+    assert_eq!(two.get_timeout(LONG).unwrap(), 7);
     one.put(1_u8).unwrap();
     assert_eq!(select(&sources, patience).unwrap(), [0]);
     one.get().unwrap();

@@ -27,7 +27,7 @@ fn a_panic_with_message_and_place() {
             assert!(location.unwrap().contains("tests/it/ends.rs:"));
 
             let child = builder.spawn(|()| std::panic::panic_any(3), ()).unwrap();
-            child.wait(Deadline::never()).unwrap();
+            child.wait_until(Deadline::never()).unwrap();
             assert_eq!(child.exit_code(), Some(101));
             let text = failure::<()>(child).to_string();
             assert!(text.ends_with(": a value that is not a string"), "{text}");
@@ -65,7 +65,7 @@ fn exit_without_a_result() {
         each_method(|builder| {
             for code in [0, 3, 255] {
                 let child = builder.spawn(exit, code).unwrap();
-                assert!(child.wait(Deadline::never()).unwrap());
+                assert!(child.wait_until(Deadline::never()).unwrap());
                 assert_eq!(child.exit_code(), Some(code));
                 assert!(matches!(failure(child), ProcessError::Exited(it) if it == code));
             }
@@ -112,7 +112,7 @@ fn deadly_signals() {
                 assert!(child.is_alive());
                 assert_eq!(child.exit_code(), None);
                 kill(&child).unwrap();
-                assert!(child.wait(Deadline::never()).unwrap());
+                assert!(child.wait_until(Deadline::never()).unwrap());
                 assert!(!child.is_alive());
                 assert_eq!(child.exit_code(), Some(-expected.as_raw()));
                 // It is reaped, so nobody else can be hit.
@@ -153,7 +153,7 @@ fn joins_give_up_in_time() {
             let Err(JoinTimeoutError::TimedOut(child)) = child.join_deadline(start) else {
                 panic!()
             };
-            assert!(!child.wait(Deadline::after(Duration::ZERO)).unwrap());
+            assert!(!child.wait_until(Deadline::after(Duration::ZERO)).unwrap());
             child.kill().unwrap();
             let ended = child.join_timeout(Duration::from_secs(30));
             let Err(JoinTimeoutError::Process(ProcessError::Signaled { .. })) = ended else {
