@@ -343,7 +343,7 @@ mod tests {
             "| `pipe-8`    |  500 ns, 2 % | 480 ns, 2 % |  400 ns, 2 % |            1.04x |             1.20x |",
             "| `posix-sem` | 12.0 ns, 2 % |           – | 10.0 ns, 2 % |            1.20x |                 – |",
             "## `unheard-of`",
-            "vector in both rows.\n\nNot measured in this run.\n",
+            "`Queue-ref` and `ring`, and `Queue` with `crossbeam`.\n\nNot measured in this run.\n",
         ] {
             assert!(text.contains(words), "{words:?} is not in\n{text}");
         }
