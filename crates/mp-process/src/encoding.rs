@@ -9,7 +9,7 @@ mod sys;
 use std::{error, fmt, io};
 
 use mp_os::transfer;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 pub use self::parts::{decode_parts, encode_parts};
 use self::{
@@ -73,13 +73,13 @@ pub fn encode_head<'a, T: Serialize + ?Sized>(
     }
 }
 
-/// The value whose bytes are `bytes`, all of them.
+/// The value whose bytes are `bytes`, all of them. It may borrow from them, as `&[u8]` and `&str` do.
 ///
 /// # Errors
 ///
 /// Where the bytes are not those of a `T`, or there are more of them, or a handle's descriptor did not come along.
 #[inline]
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+pub fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, DecodeError> {
     let mut rest = bytes;
     let value = take(&mut rest)?;
     if rest.is_empty() { Ok(value) } else { Err(DecodeError(Reason::Left(rest.len()))) }
@@ -87,7 +87,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 
 /// Decodes one `T` from the front of `bytes` and advances it.
 #[inline]
-pub(crate) fn take<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, DecodeError> {
+pub(crate) fn take<'de, T: Deserialize<'de>>(bytes: &mut &'de [u8]) -> Result<T, DecodeError> {
     let mut deserializer = Deserializer::new(bytes);
     let value = T::deserialize(&mut deserializer).map_err(DecodeError::new)?;
     *bytes = deserializer.rest();
@@ -179,7 +179,7 @@ impl error::Error for DecodeError {}
 mod tests {
     use std::{borrow::Cow, collections::BTreeMap, fmt::Debug};
 
-    use serde::Deserialize;
+    use serde::de::DeserializeOwned;
 
     use super::*;
 

@@ -73,8 +73,8 @@ impl Queue<Vec<u8>> {
         with_bytes(|bytes| {
             self.ring.pop_parts_until(bytes, item, deadline)?;
             if item.is_empty() {
-                // It was short, and is not worth a way without this copy.
-                item.extend_from_slice(&decode::<Vec<u8>>(bytes)?);
+                // It was short, and came whole.
+                item.extend_from_slice(decode(bytes)?);
             } else {
                 *item = decode_parts(bytes, mem::take(item))?;
             }
