@@ -79,19 +79,13 @@ fn program() -> io::Result<Program> {
 fn await_entry(process: &Process, deadline: Deadline) -> Result<(), SpawnError> {
     let mut buffer = BUFFER;
     let entry = deadline.or_after(ENTRY_TIMEOUT);
-    let has_word = process.wait_for_word(entry)?;
-    let now = Deadline::after(Duration::ZERO);
-    let reason = match protocol::recv(process.socket(), &mut buffer, now) {
+    let reason = match protocol::recv(process.socket(), &mut buffer, entry) {
         Ok(Some(message)) if is_hello(&message.body) => return Ok(()),
         Ok(Some(_)) => "it said something else than hello".to_owned(),
-        Err(TimeoutError::TimedOut) if !has_word && deadline.is_past() => {
-            return Err(SpawnError::TimedOut);
-        }
-        Err(TimeoutError::TimedOut) if !has_word => {
+        Ok(None) => format!("it ended before its entry{}", how(process)?),
+        Err(TimeoutError::TimedOut) if deadline.is_past() => return Err(SpawnError::TimedOut),
+        Err(TimeoutError::TimedOut) => {
             format!("it did not come to its entry within {} s", ENTRY_TIMEOUT.as_secs())
-        }
-        Ok(None) | Err(TimeoutError::TimedOut) => {
-            format!("it ended before its entry{}", how(process)?)
         }
         Err(TimeoutError::Os(error)) => error.to_string(),
         Err(error) => error.to_string(),

@@ -47,9 +47,6 @@ type Door = SeqpacketSocket;
 /// How often a server or a spare process that died is replaced for one request.
 const ATTEMPTS: usize = 3;
 
-/// How long a process that a dead server may have made has to say hello.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// How long a process that ends waits for its server to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -238,8 +235,7 @@ fn pass(peer: &SeqpacketSocket, socket: SeqpacketSocket) -> Result<bool, mp_os::
 fn reply(server: &Process, deadline: Deadline) -> Option<io::Result<NewProcess>> {
     let mut buffer = [0; 9];
     loop {
-        server.wait_for_word(deadline).ok().filter(|&came| came)?;
-        let received = server.socket().try_recv_with_fds(&mut buffer).ok()??;
+        let received = server.socket().recv_with_fds_until(&mut buffer, deadline).ok()??;
         match (protocol::parse_reply(&buffer[..received.len]), received.fds.into_iter().next()) {
             (Some(Ok(pid)), Some(pidfd)) => {
                 return Some(Ok(NewProcess { pid, pidfd: pidfd.into() }));
@@ -253,12 +249,10 @@ fn reply(server: &Process, deadline: Deadline) -> Option<io::Result<NewProcess>>
 
 /// The process at the other end of `door`, which a server that died has made; `None` where there is none.
 ///
-/// It says hello before anything else. Where that never comes, the other end is closed, and no task will begin: at once, unless
-/// a copy of this process, which another thread made, has that end too.
+/// It says hello before anything else. Where that never comes, the other end is closed, and no task will begin.
 fn adopt(door: &Door) -> io::Result<Option<NewProcess>> {
     let mut buffer = BUFFER;
-    let Ok(Some(message)) = protocol::recv(door, &mut buffer, Deadline::after(HELLO_TIMEOUT))
-    else {
+    let Ok(Some(message)) = protocol::recv(door, &mut buffer, Deadline::never()) else {
         return Ok(None);
     };
     match protocol::parse_answer(&message.body) {

@@ -7,10 +7,7 @@ use std::{
     process::ExitStatus,
 };
 
-use mp_os::{
-    Deadline, Error, PidFd, Result,
-    poll::{self, Interest::Readable},
-};
+use mp_os::{Deadline, Error, PidFd, Result};
 use mp_signal::Signal;
 use mp_socket::SeqpacketSocket;
 use nix::libc;
@@ -80,16 +77,6 @@ impl Process {
         self.pidfd.wait_exit(deadline).map_err(|error| self.error("wait for", error))
     }
 
-    /// Waits until it has said something or is dead, and then to receive without waiting; false when `deadline` has passed first.
-    ///
-    /// The end of the connection alone does not tell of its death: a copy of this process that another thread made while this
-    /// one was started has its end too.
-    pub(crate) fn wait_for_word(&self, deadline: Deadline) -> Result<bool> {
-        let fds = [(self.as_fd(), Readable), (self.socket.as_fd(), Readable)];
-        let ready = poll::wait_many(&fds, deadline).map_err(|error| self.error("hear", error))?;
-        Ok(!ready.is_empty())
-    }
-
     /// How it ended; `None` while it runs. Reaps it.
     pub(crate) fn end(&self) -> Result<Option<End>> {
         let mut state = self.state.lock();
@@ -140,30 +127,5 @@ impl Process {
 impl AsFd for Process {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.pidfd.as_fd()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use mp_os::TryError;
-
-    use super::*;
-    use crate::clone::adopt;
-
-    #[test]
-    fn a_death_ends_a_wait_though_others_have_its_socket() {
-        mp_testkit::isolated(|| {
-            let (ours, theirs) = SeqpacketSocket::pair().unwrap();
-            theirs.send(b"last words").unwrap();
-            #[expect(clippy::zombie_processes, reason = "it is reaped as the process that it is")]
-            let command = std::process::Command::new("true").spawn().unwrap();
-            let process = Process::new(adopt(command.id()).unwrap(), ours);
-            assert!(process.wait_for_word(Deadline::never()).unwrap());
-            assert_eq!(process.socket().try_recv(&mut [0; 16]).unwrap(), Some(10));
-            assert!(process.wait_for_word(Deadline::never()).unwrap());
-            assert!(matches!(process.socket().try_recv(&mut [0; 16]), Err(TryError::WouldBlock)));
-            assert!(process.end().unwrap().is_some());
-            drop(theirs);
-        });
     }
 }
