@@ -5,7 +5,7 @@
 //!
 //! | line | goes to the other side |
 //! |---|---|
-//! | the records' own | in a conversation not at all ([`Newest`]); in a stream twice in each lap, asked for ahead by either side ([`Inner::prepare`](crate::inner::Inner::prepare)) |
+//! | the records' own | in a conversation not at all ([`Newest`]); in a stream twice in each lap, asked for ahead by either side ([`Records::prepare`](crate::records::Records::prepare)) |
 //! | the tail's [`Shown`] | when a consumer looks, which it does seldom while several records come at a time ([`Pace`](crate::pace::Pace)) |
 //! | the head's [`Shown`] | when a producer has filled the ring as far as it knows: once a lap, or as seldom if the ring is full |
 //!

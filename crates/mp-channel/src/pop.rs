@@ -233,6 +233,9 @@ impl Inner {
     }
 
     /// Takes the head lock, if there is something without it; `None` otherwise, or as for [`lock`](Self::lock).
+    ///
+    /// The guard alone: a whole [`Found`] from here goes through memory, and a pop takes 27 ns instead of 16. So its callers begin
+    /// with the same few lines.
     #[inline(always)]
     pub(crate) fn lock_filled<'a>(
         &self,
