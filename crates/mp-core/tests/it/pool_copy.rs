@@ -11,6 +11,15 @@ use crate::{
     warm_up,
 };
 
+/// Of a copy that has been refused all this, or else tells what not.
+fn exit_code(refused: &[bool]) -> i32 {
+    let all = refused.iter().all(|refused| *refused);
+    if !all {
+        println!("{refused:?}");
+    }
+    i32::from(!all)
+}
+
 #[test]
 fn a_copy_of_a_pool_ends_nothing() {
     isolated(|| {
@@ -73,11 +82,7 @@ fn a_copy_of_a_pool_takes_no_tasks() {
                 pool.pids().is_empty() && pool.stats() == PoolStats::default(),
             ];
             pool.close();
-            let all = refused.iter().all(|refused| *refused);
-            if !all {
-                println!("{refused:?}");
-            }
-            i32::from(!all)
+            exit_code(&refused)
         });
         assert!(copy.wait_timeout(LONG).is_ok_and(|status| status.success()));
         (0..5).for_each(|n| gate.put(n).unwrap());
@@ -118,11 +123,7 @@ fn a_copy_of_a_task_that_is_awaited_ends() {
                     heard.try_recv().is_ok_and(is_refused)
                 },
             ];
-            let all = refused.iter().all(|refused| *refused);
-            if !all {
-                println!("{refused:?}");
-            }
-            i32::from(!all)
+            exit_code(&refused)
         });
         assert!(copy.wait_timeout(LONG).is_ok_and(|status| status.success()));
         (0..4).for_each(|n| gate.put(n).unwrap());
